@@ -1,0 +1,50 @@
+"""The contract of an evaluator: tasks with numbered samples in, one score per sample and metric out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scores import MetricScores
+
+IntArray = NDArray[np.int64]
+Scores = dict[str, dict[str, MetricScores]]
+
+
+class Evaluator(ABC):
+    """Scores the live model on chosen samples of its tasks.
+
+    Whatever does not depend on the weights is prepared once, in `prepare`; `score` is called for every candidate.
+    Options are the keyword arguments of `__init__` after `name`, and are the keys of the configuration.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def prepare(self, model: Any, tokenizer: Any | None) -> None:
+        """Load data and build batches for the live `model` (torch.nn.Module); called once, before any `score`.
+
+        Raises:
+            InputError: data or options cannot be used; nothing has been evaluated yet.
+        """
+
+    @abstractmethod
+    def tasks(self) -> Mapping[str, int]:
+        """Task name -> number of samples. Known without a model; names are unique within a run."""
+
+    @abstractmethod
+    def metrics(self) -> Mapping[str, Mapping[str, bool]]:
+        """Task name -> metric name -> whether higher is better. Known without a model."""
+
+    @abstractmethod
+    def score(self, model: Any, samples: Mapping[str, IntArray]) -> Scores:
+        """Score `model` on the samples (ascending indices per task); task -> metric -> scores of those samples."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hash (hexadecimal) of everything but the weights that the scores depend on: options, data, versions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class History:
-    """Completed trials whose table lies in the space, oldest first. Failed trials are left out.
+    """Completed trials whose table lies in the space, oldest first. Trials without losses stand apart.
 
     Attributes:
         space: the space searched (bounds, names, canonical points).
@@ -23,6 +23,8 @@ class History:
         losses: objectives, oriented so that smaller is better, float64, `trials x objectives`.
         errors: standard errors of the losses, `trials x objectives`; zeros where unknown.
         violations: how far each floor is missed (positive) or met (zero or negative), `trials x floors`.
+        unscored: x of trials that failed or that another worker is still evaluating, float64, `others x dimension`;
+            a searcher that goes through a list of points skips them, and the rest may ignore them.
     """
 
     space: Space
@@ -31,6 +33,7 @@ class History:
     losses: FloatArray
     errors: FloatArray
     violations: FloatArray
+    unscored: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -38,9 +41,24 @@ class History:
     @property
     def feasible(self) -> NDArray[np.bool_]:
         """Whether each trial keeps all its floors, `trials`."""
-        return np.all(self.violations <= 0, axis=1)
+        return np.asarray(np.all(self.violations <= 0, axis=1), dtype=np.bool_)
+
+    @property
+    def total_violation(self) -> FloatArray:
+        """Sum of what each trial misses its floors by, float64, `trials`; zero where it keeps them all."""
+        return np.asarray(np.maximum(self.violations, 0.0).sum(axis=1), dtype=np.float64)
 
     def row_of(self, x: FloatArray) -> int | None:
         """Index of the first trial at x (bit for bit), or None."""
-        hits = np.flatnonzero((self.x == x).all(axis=1)) if len(self) else []
-        return int(hits[0]) if len(hits) else None
+        return _row_of(x, self.x)
+
+    def tried(self, x: FloatArray) -> bool:
+        """Whether some trial stood at x (bit for bit), with losses or without."""
+        return self.row_of(x) is not None or _row_of(x, self.unscored) is not None
+
+
+def _row_of(x: FloatArray, rows: FloatArray) -> int | None:
+    if not len(rows):
+        return None
+    hits = np.flatnonzero((rows == x).all(axis=1))
+    return int(hits[0]) if len(hits) else None

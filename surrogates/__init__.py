@@ -1,0 +1,1 @@
+"""Surrogates: cheap models of the objectives over coefficient space, as scikit-learn estimators."""

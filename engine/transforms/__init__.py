@@ -1,0 +1,1 @@
+"""Transforms: one-off functions T of the deltas, t = T(d); one file each."""

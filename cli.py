@@ -1,0 +1,190 @@
+"""The command line: one command per intention. Heavy libraries are imported when a command needs them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from .errors import InputError, MergesearchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .runs.api import Run
+
+app = typer.Typer(
+    help="Finds the coefficients with which to average fine-tuned models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+_debug = False
+
+ConfigPath = Annotated[Path, typer.Argument(help="Configuration in YAML, as `init` writes it.", metavar="CONFIG")]
+RunPath = Annotated[Path, typer.Argument(help="Run folder, such as mergesearch-runs/search.", metavar="RUN")]
+Trial = Annotated[int | None, typer.Option(help="Number of the trial; the best one where left out.")]
+Weights = Annotated[list[str] | None, typer.Option("--weight", help="task/metric=number; repeat for more.")]
+Floors = Annotated[list[str] | None, typer.Option("--floor", help="task/metric=value to keep; repeat for more.")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    global _debug  # noqa: PLW0603
+    _debug = debug
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+
+
+@app.command()
+def init(
+    models: Annotated[list[str], typer.Argument(help="The base first, then the members; globs are welcome.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("search.yaml"),
+    name: Annotated[str, typer.Option(help="Name of the run.")] = "search",
+) -> None:
+    """Write a commented configuration for these models."""
+    from .runs.template import write_template
+
+    write_template(out, models, name)
+    console.print(f"wrote {out}; name your tasks in it, then: mergesearch validate {out}", soft_wrap=True)
+
+
+@app.command()
+def validate(config: ConfigPath) -> None:
+    """Check a configuration, its models and its tasks, without evaluating anything."""
+    from .runs.config import load_config
+    from .runs.session import open_session
+
+    session = open_session(load_config(config))
+    plan = session.plan()
+    samples = ", ".join(f"{task} {seen} + {held}" for task, (seen, held) in plan.samples.items())
+    console.print(f"members:    {', '.join(plan.members)}", soft_wrap=True, highlight=False)
+    console.print(f"space:      {len(plan.groups)} groups, {len(plan.coordinates)} dimensions", highlight=False)
+    console.print(f"objectives: {', '.join(plan.objectives.names)}", soft_wrap=True, highlight=False)
+    console.print(f"samples:    {samples} (search + held-out)", soft_wrap=True, highlight=False)
+    console.print(f"baselines:  {', '.join(plan.baselines)}", soft_wrap=True, highlight=False)
+    gigabytes = session.bench.live.bank.bytes / 1e9
+    console.print(f"{config} is valid; base and deltas take {gigabytes:.3f} GB", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def run(config: ConfigPath) -> None:
+    """Start a run, or resume it where it stopped. Ctrl-C stops it cleanly."""
+    from .runs.api import run as start
+    from .runs.config import load_config
+    from .runs.progress import TerminalProgress
+
+    loaded = load_config(config)
+    try:
+        with TerminalProgress(loaded, console) as progress:
+            result = start(loaded, progress)
+    except KeyboardInterrupt:
+        errors.print(f"stopped; nothing finished is lost. Resume with: mergesearch run {config}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    _show_front(result)
+    console.print(f"report: {result.folder.report}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def status(folder: RunPath) -> None:
+    """Show how far a run is, and its best trials so far."""
+    from .runs.api import Run
+
+    opened = Run(folder)
+    failed = sum(not record.complete for record in opened.records)
+    console.print(f"{len(opened.records)} of {opened.config.budget.trials} trials, {failed} failed", highlight=False)
+    _show_front(opened)
+
+
+@app.command()
+def report(folder: RunPath) -> None:
+    """Write tables (CSV) and report (HTML) anew."""
+    from .runs.api import Run
+
+    opened = Run(folder)
+    opened.write_tables()
+    for path in (opened.folder.trials, opened.folder.front, opened.folder.report):
+        console.print(str(path), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def pick(folder: RunPath, weight: Weights = None, floor: Floors = None) -> None:
+    """Print the number of the best trial by weights, among those that keep the floors."""
+    from .runs.api import Run
+
+    opened = Run(folder)
+    number = opened.pick(_numbers("--weight", weight), _numbers("--floor", floor))
+    console.print(_table(opened.trials[opened.trials["trial"] == number], opened))
+    sys.stdout.write(f"{number}\n")
+
+
+@app.command()
+def export(
+    folder: RunPath,
+    destination: Annotated[Path, typer.Argument(help="Folder to create.")],
+    trial: Trial = None,
+    weight: Weights = None,
+    floor: Floors = None,
+) -> None:
+    """Write a trial's merged model, with configuration, tokenizer and recipe."""
+    from .runs.api import Run
+
+    opened = Run(folder)
+    number = opened.pick(_numbers("--weight", weight), _numbers("--floor", floor)) if trial is None else trial
+    opened.export(destination, number)
+    console.print(f"wrote trial {number} to {destination}", soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Run the command line; errors that are the user's to mend are one line and exit code 2."""
+    try:
+        app()
+    except MergesearchError as error:
+        if _debug:
+            raise
+        errors.print(f"error: {error}", style="red", soft_wrap=True, highlight=False, markup=False)
+        sys.exit(2)
+
+
+def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
+    if not given:
+        return None
+    pairs = {}
+    for text in given:
+        name, equals, number = text.rpartition("=")
+        try:
+            pairs[name] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise InputError(f"{option} {text!r} is not understood; write it as task/metric=number")
+    return pairs
+
+
+def _show_front(opened: Run) -> None:
+    if opened.results is None:
+        console.print("the run has not ended yet; there is no front to show", highlight=False)
+        return
+    console.print(_table(opened.front, opened, title="Front, best mean first"))
+    baselines = opened.trials[opened.trials["origin"].isin([*opened.plan.baselines, "greedy soup"])]
+    console.print(_table(baselines, opened, title="Baselines"))
+    console.print(opened.verdict, soft_wrap=True, highlight=False)
+    if opened.results.optimism:
+        console.print(opened.results.optimism, soft_wrap=True, highlight=False)
+
+
+def _table(rows: pd.DataFrame, opened: Run, title: str = "") -> object:
+    from rich.table import Table
+
+    from .runs.tables import brief
+
+    shown = brief(rows, opened.plan)
+    table = Table(*map(str, shown.columns), title=title or None)
+    for row in shown.itertuples(index=False):
+        table.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+    return table

@@ -1,0 +1,184 @@
+"""Builds the segments of a bank, streaming: no more than one tensor of one member is held beside the bank."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ..errors import CheckpointError
+from .adapter import LowRank
+from .layout import BLOCK, Slot, buffer_of, lay_out
+from .member import BankOptions, Member
+from .segment import Patch, Segment
+
+_FP16_TOP = 2.0**15  # largest magnitude that scaled fp16 deltas are brought to, half of what fp16 holds
+
+
+@dataclass
+class _Draft:
+    """A segment under construction."""
+
+    slots: list[Slot]
+    base: torch.Tensor
+    active: int
+    deltas: dict[int, torch.Tensor] = field(default_factory=dict)
+    scales: dict[int, torch.Tensor] = field(default_factory=dict)
+    misses: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = field(default_factory=dict)
+
+
+class SegmentBuilder:
+    """Builds one segment after another; collects the digest of all that it reads."""
+
+    def __init__(self, members: Sequence[Member], options: BankOptions) -> None:
+        self.options = options
+        self._members = members
+        self._digest = hashlib.sha256(repr(options.transform).encode())
+
+    @property
+    def content(self) -> str:
+        """Digest of everything read so far (hexadecimal)."""
+        return self._digest.hexdigest()
+
+    def build(self, tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> Segment:
+        """Build the segment of the base tensors `names`, which are of one dtype and on one device."""
+        first = tensors[names[0]]
+        factors = self._factors(names, first.device)
+        dense = {name for name in names if self._dense_changes(name, tensors[name], factors)}
+        slots = lay_out({name: tensors[name].shape for name in names}, leading=dense)
+        draft = _Draft(slots, buffer_of(slots, first.dtype, first.device), 0)
+        draft.active = sum(slot.blocks for slot in slots if slot.name in dense)
+        for slot in slots:
+            base = tensors[slot.name]
+            self._check_base(slot.name, base)
+            slot.view(draft.base).copy_(base)
+            if slot.name in dense:
+                self._add_deltas(draft, slot, base, factors.get(slot.name, {}))
+        kept = {} if self.options.transform else factors
+        return self._finish(draft, kept)
+
+    def _factors(self, names: Sequence[str], device: torch.device) -> dict[str, dict[int, LowRank]]:
+        """Factored deltas on the base's device, by tensor and member."""
+        found: dict[str, dict[int, LowRank]] = {}
+        for name in names:
+            for number, member in enumerate(self._members):
+                factors = member.source.low_rank(name)
+                if factors is not None:
+                    self._note(f"{member.name} x {factors.scale}", name, factors.up, factors.down)
+                    up, down = factors.up.to(device), factors.down.to(device)
+                    found.setdefault(name, {})[number] = LowRank(up, down, factors.scale)
+        return found
+
+    def _dense_changes(self, name: str, base: torch.Tensor, factors: Mapping[str, object]) -> bool:
+        """Whether any member holds a whole tensor that differs; stops at the first one that does."""
+        if self.options.transform and name in factors:
+            return True
+        return any(
+            not torch.equal(member.source.read(name).to(base.device), self._anchor(member, name, base))
+            for member in self._members
+            if member.source.holds(name)
+        )
+
+    def _anchor(self, member: Member, name: str, base: torch.Tensor) -> torch.Tensor:
+        return member.anchor.read(name).to(base.device) if member.anchor else base
+
+    def _check_base(self, name: str, base: torch.Tensor) -> None:
+        if not bool(torch.isfinite(base).all()):
+            raise CheckpointError(f"the base's tensor '{name}' holds NaN or infinite values; train or download it again")
+        self._note("base", name, base)
+
+    def _add_deltas(self, draft: _Draft, slot: Slot, base: torch.Tensor, factors: Mapping[int, LowRank]) -> None:
+        if self.options.transform:
+            everyone = [self._delta(member, slot.name, base, factors.get(n)) for n, member in enumerate(self._members)]
+            for number, delta in enumerate(self.options.transform.apply(slot.name, everyone)):
+                self._store(draft, slot, number, delta)
+            return
+        for number, member in enumerate(self._members):
+            if not member.source.holds(slot.name):
+                continue
+            value = member.source.read(slot.name)
+            anchor = self._anchor(member, slot.name, base)
+            self._note(member.name, slot.name, value, *([anchor] if member.anchor else []))
+            value = value.to(base.device)
+            dtype = _sum_dtype(base.dtype)
+            delta = value.to(dtype) - anchor.to(dtype)
+            if torch.equal(value, anchor):
+                continue
+            self._store(draft, slot, number, delta)
+            if self.options.storage == "exact" and member.anchor is None:
+                self._note_misses(draft, slot, number, (base, delta, value.to(base.dtype)))
+
+    def _delta(self, member: Member, name: str, base: torch.Tensor, factors: LowRank | None) -> torch.Tensor:
+        """The dense delta, in the dtype to sum in: zeros where the member leaves the tensor alone."""
+        dtype = _sum_dtype(base.dtype)
+        delta = torch.zeros(base.shape, dtype=dtype, device=base.device)
+        if member.source.holds(name):
+            value = member.source.read(name)
+            self._note(member.name, name, value)
+            delta += value.to(base.device, dtype) - self._anchor(member, name, base).to(dtype)
+        return delta + factors.dense() if factors else delta
+
+    def _store(self, draft: _Draft, slot: Slot, number: int, delta: torch.Tensor) -> None:
+        if number not in draft.deltas:
+            dtype = torch.float16 if self.options.storage == "fp16" else delta.dtype
+            draft.deltas[number] = torch.zeros(draft.active, BLOCK, dtype=dtype, device=draft.base.device)
+            draft.scales[number] = torch.ones(draft.active, dtype=delta.dtype, device=draft.base.device)
+        scale = _fp16_scale(delta) if self.options.storage == "fp16" else 1.0
+        slot.view(draft.deltas[number]).copy_(delta / scale)
+        draft.scales[number][slot.first : slot.first + slot.blocks] = scale
+
+    def _note_misses(self, draft: _Draft, slot: Slot, number: int, vertex: tuple[torch.Tensor, ...]) -> None:
+        """Note where base + delta, as the kernel computes it, is not the member's weight bit for bit."""
+        base, delta, wanted = vertex
+        written = (base.to(delta.dtype) + delta).to(base.dtype)
+        missed = (_bits(written) != _bits(wanted)).reshape(-1).nonzero().reshape(-1)
+        if len(missed):
+            values = wanted.reshape(-1)[missed]
+            draft.misses.setdefault(number, []).append((missed + slot.first * BLOCK, values))
+
+    def _finish(self, draft: _Draft, factors: Mapping[str, Mapping[int, LowRank]]) -> Segment:
+        columns = tuple(sorted(draft.deltas))
+        patches = {
+            number: Patch(torch.cat([index for index, _ in parts]), torch.cat([value for _, value in parts]))
+            for number, parts in draft.misses.items()
+        }
+        # The kernel adds a zero of either sign to the base, which turns its negative zeros into positive ones.
+        flat = draft.base[: draft.active].view(-1)
+        negative_zeros = ((flat == 0) & torch.signbit(flat)).nonzero().reshape(-1)
+        if len(negative_zeros):
+            patches[-1] = Patch(negative_zeros, flat[negative_zeros])
+        empty = torch.ones(draft.active, 0, dtype=_sum_dtype(draft.base.dtype), device=draft.base.device)
+        return Segment(
+            slots=tuple(draft.slots),
+            base=draft.base,
+            active=draft.active if columns else 0,
+            columns=columns,
+            deltas=tuple(draft.deltas[number] for number in columns),
+            scales=torch.stack([draft.scales[number] for number in columns], dim=1) if columns else empty,
+            factors=factors,
+            patches=patches,
+        )
+
+    def _note(self, owner: str, name: str, *tensors: torch.Tensor) -> None:
+        for tensor in tensors:
+            self._digest.update(f"{owner}\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}".encode())
+            self._digest.update(tensor.contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
+
+
+def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype in which deltas are formed and summed: fp64 for fp64 weights, fp32 for all others."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _fp16_scale(delta: torch.Tensor) -> float:
+    """The power of two that brings the largest delta near fp16's upper end, away from its subnormal numbers."""
+    largest = float(delta.abs().max()) if delta.numel() else 0.0
+    return 2.0 ** math.ceil(math.log2(largest / _FP16_TOP)) if largest > 0 else 1.0
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    kinds = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
+    return tensor.contiguous().view(kinds[tensor.element_size()])

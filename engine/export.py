@@ -1,0 +1,108 @@
+"""Publishes the live weights: the base's folder once more, with other numbers in its safetensors files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from ..errors import InputError
+from .checkpoint import Checkpoint, read_json
+from .live import LiveModel
+from .safetensors_checkpoint import INDEX, SINGLE, SafetensorsCheckpoint
+from .source import Source
+
+_WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.index.json", "*.gguf", "*.msgpack", "*.h5")
+
+
+def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mapping[str, Any]) -> list[Path]:
+    """Write the live weights under the base's tensor names, with its configuration and tokenizer.
+
+    The folder appears complete or not at all. Tensors are stored bit for bit as they are live; tied tensors are
+    stored as often as in the base's files. The recipe goes into the safetensors metadata, as JSON.
+
+    Args:
+        live: the model as `write` left it.
+        base: the base's checkpoint by the live model's names.
+        destination: folder to create.
+        recipe: what made these weights.
+
+    Returns:
+        The weight files.
+
+    Raises:
+        InputError: `destination` exists and is not empty.
+    """
+    if destination.exists() and any(destination.iterdir()):
+        raise InputError(f"'{destination}' exists and is not empty; give another folder, or remove it first")
+    draft = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
+    draft.mkdir(parents=True)
+    try:
+        _copy_companions(base.checkpoint, draft)
+        files = _write_weights(live, base, draft, recipe)
+        if destination.exists():
+            destination.rmdir()
+        draft.rename(destination)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return [destination / file.name for file in files]
+
+
+def _copy_companions(base: Checkpoint, draft: Path) -> None:
+    """Copy configuration, tokenizer, chat template, model card: all that is no weight."""
+    if base.folder is None:
+        return
+    for path in sorted(base.folder.iterdir()):
+        if path.is_file() and not any(path.match(pattern) for pattern in _WEIGHTS):
+            shutil.copy2(path, draft / path.name)
+
+
+def _write_weights(live: LiveModel, base: Source, draft: Path, recipe: Mapping[str, Any]) -> list[Path]:
+    metadata = {"format": "pt", "mergesearch": json.dumps(recipe, sort_keys=True)}
+    names = base.stored_as()
+    tensors = live.tensors()
+    shards = _shards(base.checkpoint)
+    for file, stored in shards.items():
+        content = {name: tensors[names[name]] if name in names else base.checkpoint.read(name) for name in stored}
+        # Views of one buffer must be copied apart, for safetensors refuses tensors that share memory.
+        save_file({name: value.detach().cpu().clone() for name, value in content.items()}, draft / file, metadata)
+    if len(shards) > 1:
+        weight_map = {name: file for file, stored in shards.items() for name in stored}
+        index = {"metadata": _index_metadata(base.checkpoint), "weight_map": weight_map}
+        (draft / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _note_dtype(draft, tensors)
+    return [draft / file for file in shards]
+
+
+def _shards(base: Checkpoint) -> dict[str, list[str]]:
+    """File name -> stored names, as the base has them; one file where the base is no safetensors checkpoint."""
+    if not isinstance(base, SafetensorsCheckpoint):
+        return {SINGLE: list(base.headers)}
+    files: dict[str, list[str]] = {}
+    for name, path in base.shards.items():
+        files.setdefault(path.name if base.folder else SINGLE, []).append(name)
+    return files
+
+
+def _index_metadata(base: Checkpoint) -> Mapping[str, Any]:
+    metadata: Mapping[str, Any] = read_json(base.path / INDEX).get("metadata", {})
+    return metadata
+
+
+def _note_dtype(draft: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """State the weights' dtype in config.json, for loaders follow it."""
+    path = draft / "config.json"
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    if not path.is_file() or len(dtypes) != 1:
+        return
+    config = read_json(path)
+    name = str(dtypes.pop()).removeprefix("torch.")
+    key = "torch_dtype" if "torch_dtype" in config and "dtype" not in config else "dtype"
+    if config.get(key) != name:
+        path.write_text(json.dumps({**config, key: name}, indent=2) + "\n", encoding="utf-8")

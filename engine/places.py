@@ -1,0 +1,67 @@
+"""Where each tensor of a model stands: its layer, depth and module type, read from the tree of modules."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..spaces.groups import TensorPlace
+from .tensors import floating_tensors
+
+
+def tensor_places(model: nn.Module) -> list[TensorPlace]:
+    """Place every floating tensor of `model`, in the order of its modules.
+
+    Layers are the elements of the outermost `nn.ModuleList`s, whatever they are called; lists one after another
+    (an encoder's and a decoder's) count on. A tensor's kind is the child of its layer that holds it (`self_attn`,
+    `mlp`); children that hold vectors only are of one kind, `norm`. Outside of layers it is the tensor's own module.
+    """
+    layers = _layers(model)
+    vectors = _vector_children(model, layers)
+    tensors = floating_tensors(model)
+    owners = [_owner(name, layers) for name in tensors]
+    first = next((position for position, owner in enumerate(owners) if owner), len(owners))
+    places = []
+    for position, ((name, tensor), owner) in enumerate(zip(tensors.items(), owners, strict=True)):
+        layer = layers[owner] if owner else None
+        depth = _depth(layer, len(layers)) if layer is not None else float(position > first)
+        places.append(TensorPlace(name, tensor.numel(), layer, depth, _kind(name, owner, vectors)))
+    return places
+
+
+def _layers(model: nn.Module) -> dict[str, int]:
+    """Path of every layer -> its running index over all outermost module lists."""
+    layers: dict[str, int] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and _owner(path, layers) is None:
+            for child, _ in module.named_children():
+                layers[f"{path}.{child}" if path else child] = len(layers)
+    return layers
+
+
+def _owner(name: str, layers: dict[str, int]) -> str | None:
+    parts = name.split(".")
+    paths = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    return next((path for path in paths if path in layers), None)
+
+
+def _depth(layer: int, layers: int) -> float:
+    return layer / (layers - 1) if layers > 1 else 0.5
+
+
+def _vector_children(model: nn.Module, layers: dict[str, int]) -> set[str]:
+    """Paths of the layers' children that hold vectors only: norms, and the like."""
+    return {
+        path
+        for layer in layers
+        for child, module in model.get_submodule(layer).named_children()
+        for path in [f"{layer}.{child}"]
+        if all(tensor.ndim <= 1 for tensor in module.parameters())
+    }
+
+
+def _kind(name: str, owner: str | None, vectors: set[str]) -> str:
+    if owner is None:
+        parts = name.split(".")
+        return parts[-2] if len(parts) > 1 else parts[0]
+    child = name.removeprefix(f"{owner}.").split(".")[0]
+    return "norm" if f"{owner}.{child}" in vectors else child

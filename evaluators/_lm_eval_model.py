@@ -1,0 +1,28 @@
+"""The live model as lm-eval sees it. Importing this file imports lm-eval and transformers."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from lm_eval.models.huggingface import HFLM
+
+
+class LiveModel(HFLM):  # type: ignore[misc, unused-ignore]  # the library is not typed
+    """lm-eval's wrapper around a model in memory; it tokenises each text once, and shows no progress bars."""
+
+    def __init__(self, model: Any, tokenizer: Any, batch_size: int) -> None:
+        """Wrap `model` (a transformers model) and a copy of `tokenizer`, whose padding token lm-eval sets."""
+        self._encoded: dict[Any, list[int]] = {}
+        super().__init__(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+
+    def tok_encode(self, string: str, *args: Any, **kwargs: Any) -> list[int]:
+        """Token numbers of `string`, remembered: every candidate is asked the same questions."""
+        key = (string, args, tuple(sorted(kwargs.items())))
+        if key not in self._encoded:
+            self._encoded[key] = super().tok_encode(string, *args, **kwargs)
+        return list(self._encoded[key])
+
+    def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None) -> Any:
+        """The hook below all log-likelihoods; the rolling one asks for a progress bar without a way to refuse."""
+        return super()._loglikelihood_tokens(requests, disable_tqdm=True, override_bs=override_bs)

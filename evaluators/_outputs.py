@@ -1,0 +1,82 @@
+"""From the outputs of any model, batch by batch, to values per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, TrialError
+
+Array = NDArray[Any]
+
+
+def outputs_of(model: Any, batches: Iterable[tuple[int, Any]]) -> Array:
+    """Run `model` (torch.nn.Module) on all batches, (rows that count, inputs).
+
+    Returns:
+        Logits, float64, `samples x classes`; or float64 `samples` where the model returns one number per sample.
+
+    Raises:
+        InputError: the model returns something else.
+    """
+    import torch
+
+    parts = [_outputs(model, inputs)[:count] for count, inputs in batches]
+    values = torch.cat(parts).double().cpu().numpy()
+    if values.ndim > 2:
+        raise InputError(f"the model's outputs have shape {values.shape}; give samples x classes, or samples")
+    return np.asarray(values)
+
+
+def require_fitting(task: str, outputs: Array, labels: Array) -> Array:
+    """Return the outputs in the shape that the labels call for: `samples` for floating labels, else with classes.
+
+    Raises:
+        InputError: the numbers of outputs and classes differ.
+        TrialError: outputs that are not finite, from which an accuracy could still be computed, and would be wrong.
+    """
+    bad = int(np.count_nonzero(~np.isfinite(outputs.reshape(len(labels), -1)).all(axis=1)))
+    if bad:
+        raise TrialError(f"task '{task}': the model's outputs are not finite for {bad} of {len(labels)} samples")
+    width = 1 if outputs.ndim == 1 else outputs.shape[1]
+    if labels.dtype.kind == "f":
+        if width != 1:
+            raise InputError(f"task '{task}' has floating labels, but the model gives {width} outputs; it needs 1")
+        return outputs.reshape(-1)
+    if labels.max() >= width or width < 2:
+        raise InputError(f"task '{task}' has labels up to {labels.max()}, but the model gives {width} outputs")
+    return outputs
+
+
+def per_sample(outputs: Array, labels: Array) -> dict[str, Array]:
+    """`accuracy` and `loss` of each sample, float64: cross entropy in nats, or the squared error."""
+    if outputs.ndim == 1:
+        return {"accuracy": (outputs == labels).astype(np.float64), "loss": (outputs - labels) ** 2}
+    hits = outputs.argmax(axis=1) == labels
+    return {"accuracy": hits.astype(np.float64), "loss": -_log_softmax(outputs)[np.arange(len(labels)), labels]}
+
+
+def probabilities(outputs: Array) -> Array:
+    """Softmax over the classes, `samples x classes`; a regression's outputs as they are."""
+    return outputs if outputs.ndim == 1 else np.asarray(np.exp(_log_softmax(outputs)))
+
+
+def _outputs(model: Any, inputs: Any) -> Any:
+    if isinstance(inputs, Mapping):
+        result = model(**inputs)
+    else:
+        result = model(*inputs) if isinstance(inputs, list) else model(inputs)
+    if isinstance(result, Mapping):  # among them the outputs of transformers
+        result = result.get("logits", result)
+    result = getattr(result, "logits", result)
+    if not hasattr(result, "detach"):
+        raise InputError(f"the model returned {type(result).__name__}; return a tensor or an object with .logits")
+    return result
+
+
+def _log_softmax(outputs: Array) -> Array:
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

@@ -1,0 +1,63 @@
+"""One guard for all evaluators: whatever scoring does to the model's mode or to random states is undone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+# The seeds that lm-eval sets by default, so that a sampled generation here is the one that its own command makes.
+_PYTHON_SEED, _NUMPY_SEED, _TORCH_SEED = 0, 1234, 1234
+
+
+@contextmanager
+def undisturbed(model: Any | None = None) -> Iterator[None]:
+    """Seed the global random generators, set `model` (torch.nn.Module) to evaluation mode without gradients, undo all.
+
+    Equal weights therefore get equal scores even from code that draws random numbers.
+    """
+    import torch
+
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is what must be restored
+    training = [module for module in model.modules() if module.training] if model is not None else []
+    # Not inference_mode: a buffer that a model fills during such a pass could not take part in a later backward pass.
+    with _torch_state(model), torch.no_grad():
+        random.seed(_PYTHON_SEED)
+        np.random.seed(_NUMPY_SEED)  # noqa: NPY002
+        torch.manual_seed(_TORCH_SEED)
+        for module in training:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+def device_of(model: Any) -> Any:
+    """The torch.device of the first parameter or buffer of `model`; the CPU for a model without any."""
+    import torch
+
+    for tensors in (model.parameters(), model.buffers()):
+        for tensor in tensors:
+            return tensor.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def _torch_state(model: Any | None) -> Iterator[None]:
+    """Restore torch's generators: the CPU's and, where the model lives on an accelerator, that device's."""
+    import torch
+
+    device = torch.device("cpu") if model is None else device_of(model)
+    if device.type in ("cpu", "meta"):
+        with torch.random.fork_rng(devices=[]):
+            yield
+    else:
+        with torch.random.fork_rng(devices=[device], device_type=device.type):
+            yield

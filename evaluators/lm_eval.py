@@ -1,0 +1,139 @@
+"""Tasks of lm-eval (EleutherAI's language model evaluation harness), in process, on the live model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ._digest import digest
+from ._scoring import undisturbed
+from .evaluator import Evaluator, IntArray, Scores
+
+if TYPE_CHECKING:
+    from ._lm_eval_tasks import LoadedTask
+
+
+class LMEvalEvaluator(Evaluator):
+    """Scores lm-eval tasks document by document, as the harness itself does.
+
+    Tasks, prompts (with their few-shot examples) and tokens are made once; `score` only asks the model. A document's
+    prompt does not depend on which others are asked for. Its score does not either, but for the rounding of batches
+    that are composed differently. Models and tokenizers are those of transformers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tasks: Sequence[str],
+        include_path: str | None = None,
+        num_fewshot: int | None = None,
+        batch_size: int = 32,
+        apply_chat_template: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        """Check the options; tasks are loaded when first needed.
+
+        Args:
+            name: the evaluator's name.
+            tasks: names of tasks or groups (expanded to their tasks), or paths of `.yaml` or `.json` task files.
+            include_path: folder with task files of your own.
+            num_fewshot: examples in each prompt; by default the task's own number.
+            batch_size: requests per forward pass.
+            apply_chat_template: ask through the tokenizer's chat template, few-shot examples as turns.
+            limit: use only the first so many documents of each task.
+
+        Raises:
+            InputError: no tasks, or a number out of range.
+        """
+        super().__init__(name)
+        if isinstance(tasks, str) or not tasks:
+            raise InputError(f"evaluator '{name}': tasks = {tasks!r}; give a list of one or more names")
+        for option, value, least in (
+            ("num_fewshot", num_fewshot, 0),
+            ("batch_size", batch_size, 1),
+            ("limit", limit, 1),
+        ):
+            if value is not None and value < least:
+                raise InputError(f"evaluator '{name}': {option} = {value}; give {least} or more")
+        self._names, self._include_path, self._num_fewshot = list(tasks), include_path, num_fewshot
+        self._batch_size, self._chat, self._limit = batch_size, apply_chat_template, limit
+        self._loaded: dict[str, LoadedTask] = {}
+        self._requests: dict[str, list[list[Any]]] = {}
+        self._model: Any = None
+
+    def prepare(self, model: Any, tokenizer: Any | None) -> None:
+        """Wrap the live `model` and build all requests.
+
+        Raises:
+            InputError: no tokenizer, no chat template where one is asked for, or not a transformers model.
+        """
+        if tokenizer is None or not hasattr(model, "config"):
+            raise InputError(
+                f"evaluator '{self.name}' needs a transformers model with a tokenizer, and got "
+                f"{type(model).__name__} with {type(tokenizer).__name__}; put both in the base model's folder"
+            )
+        if self._chat and getattr(tokenizer, "chat_template", None) is None:
+            raise InputError(f"evaluator '{self.name}': the tokenizer has no chat template; unset apply_chat_template")
+        from ._lm_eval_model import LiveModel
+        from ._lm_eval_tasks import quiet
+
+        loaded = self._load()
+        with undisturbed(model), quiet():
+            self._model = LiveModel(model, tokenizer, self._batch_size)
+            self._requests = {name: self._built(one) for name, one in loaded.items()}
+
+    def tasks(self) -> dict[str, int]:
+        """Task name -> number of documents; loads the tasks."""
+        return {name: one.documents for name, one in self._load().items()}
+
+    def metrics(self) -> dict[str, dict[str, bool]]:
+        """Task name -> metric name -> whether higher is better; loads the tasks."""
+        return {name: one.directions() for name, one in self._load().items()}
+
+    def score(self, model: Any, samples: Mapping[str, IntArray]) -> Scores:
+        """Score the live model on documents (ascending int64 indices per task).
+
+        Raises:
+            InputError: `model` is not the one that was prepared.
+            TrialError: log-likelihoods that are not numbers, or a metric that cannot be computed.
+        """
+        from ._lm_eval_scores import respond, task_scores
+        from ._lm_eval_tasks import quiet
+
+        if self._model is None or self._model.model is not model:
+            raise InputError(f"evaluator '{self.name}' was prepared for another model; call prepare with this one")
+        chosen = {task: [self._requests[task][row] for row in rows] for task, rows in samples.items()}
+        with undisturbed(model), quiet():
+            respond(self._model, [one for task in chosen.values() for document in task for one in document])
+            return {task: task_scores(task, self._loaded[task], documents) for task, documents in chosen.items()}
+
+    def fingerprint(self) -> str:
+        """Hash (hexadecimal) of the options, the tasks' configurations and documents, and lm-eval's version."""
+        from importlib.metadata import version
+
+        options = self._num_fewshot, self._batch_size, self._chat
+        tasks = {name: (one.documents, one.fingerprint()) for name, one in self._load().items()}
+        return digest("lm_eval", version("lm_eval"), options, tasks)
+
+    def _load(self) -> dict[str, LoadedTask]:
+        if not self._loaded:
+            from ._lm_eval_tasks import load_tasks, quiet
+
+            with undisturbed(), quiet():
+                self._loaded = load_tasks(self._names, self._include_path, self._num_fewshot, self._limit)
+        return self._loaded
+
+    def _built(self, loaded: LoadedTask) -> list[list[Any]]:
+        """The requests of each document, in lm-eval's order."""
+        loaded.task.build_all_requests(
+            limit=loaded.documents,
+            apply_chat_template=self._chat,
+            fewshot_as_multiturn=True,
+            chat_template=self._model.apply_chat_template if self._chat else None,
+            tokenizer_name=self._model.tokenizer_name if self._chat else "",
+        )
+        documents: list[list[Any]] = [[] for _ in range(loaded.documents)]
+        for request in loaded.task.instances:
+            documents[request.doc_id].append(request)
+        return [sorted(requests, key=lambda one: one.idx) for requests in documents]

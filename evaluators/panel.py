@@ -1,0 +1,144 @@
+"""Several evaluators as one, built from the run's configuration."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import InputError, TrialError, nearest
+from ..plugins import load_plugin, plugin_names
+from ._digest import digest
+from .evaluator import Evaluator, IntArray, Scores
+from .scores import MetricScores, require_finite
+
+
+class Panel:
+    """The evaluators of a run, asked together: the tasks of all of them, each scored by the one that has it."""
+
+    def __init__(self, evaluators: Sequence[Evaluator]) -> None:
+        self.evaluators = tuple(evaluators)
+
+    def prepare(self, model: Any, tokenizer: Any | None) -> None:
+        """Prepare every evaluator for the live `model` (torch.nn.Module), and check that no task is claimed twice.
+
+        Raises:
+            InputError: from an evaluator, or two of them have a task of the same name.
+        """
+        for evaluator in self.evaluators:
+            evaluator.prepare(model, tokenizer)
+        self._owners()
+
+    def tasks(self) -> dict[str, int]:
+        """Task name -> number of samples, over all evaluators.
+
+        Raises:
+            InputError: two evaluators have a task of the same name; names both.
+        """
+        return {task: owner.tasks()[task] for task, owner in self._owners().items()}
+
+    def metrics(self) -> dict[str, dict[str, bool]]:
+        """Task name -> metric name -> whether higher is better, over all evaluators."""
+        return {task: dict(names) for one in self.evaluators for task, names in one.metrics().items()}
+
+    def score(self, model: Any, samples: Mapping[str, IntArray]) -> Scores:
+        """Score `model` on `samples` (ascending int64 indices per task): task -> metric -> finite scores.
+
+        Raises:
+            InputError: an unknown task, or one without samples.
+            TrialError: a value that is not finite, a metric that was not returned, or a wrong number of samples.
+        """
+        owners = self._owners()
+        for task, indices in samples.items():
+            if task not in owners:
+                raise InputError(f"no evaluator has a task '{task}'; {nearest(task, owners)}")
+            if len(indices) == 0:
+                raise InputError(f"no samples were asked of task '{task}'; leave the task out or give it some")
+        found: Scores = {}
+        for evaluator in self.evaluators:
+            wanted = {task: indices for task, indices in samples.items() if owners[task] is evaluator}
+            if wanted:
+                found.update(_checked(evaluator, wanted, evaluator.score(model, wanted)))
+        return {task: found[task] for task in samples}
+
+    def fingerprint(self) -> str:
+        """Hash (hexadecimal) over the evaluators' names and fingerprints, whatever their order."""
+        return digest({one.name: one.fingerprint() for one in self.evaluators})
+
+    def _owners(self) -> dict[str, Evaluator]:
+        owners: dict[str, Evaluator] = {}
+        for evaluator in self.evaluators:
+            for task in evaluator.tasks():
+                if task in owners:
+                    raise InputError(
+                        f"task '{task}' belongs to two evaluators, '{owners[task].name}' and '{evaluator.name}'; "
+                        "rename it in one of them"
+                    )
+                owners[task] = evaluator
+        return owners
+
+
+def build_evaluators(config: Mapping[str, Mapping[str, Any]]) -> Panel:
+    """Build a panel from `{name: {kind: lm_eval, tasks: [...], ...}}`; no data is loaded yet.
+
+    Raises:
+        InputError: no evaluator, a missing or unknown kind, an unknown option (names the nearest) or a missing one.
+    """
+    if not config:
+        raise InputError("no evaluators are configured; give at least one, such as {quality: {kind: lm_eval, ...}}")
+    return Panel([_build(name, options) for name, options in config.items()])
+
+
+def find_metric(metrics: Mapping[str, Mapping[str, bool]], reference: str) -> tuple[str, str]:
+    """Resolve an objective's `task/metric` to (task, metric); a task's own name may contain slashes.
+
+    Raises:
+        InputError: not of that form, an unknown task, or a metric that the task lacks; names what there is.
+    """
+    task, slash, metric = reference.rpartition("/")
+    if not slash:
+        known = [f"{one}/{name}" for one, names in metrics.items() for name in names]
+        raise InputError(f"'{reference}' is no objective; write it as task/metric; {nearest(reference, known)}")
+    if task not in metrics:
+        raise InputError(f"no task '{task}' in '{reference}'; {nearest(task, metrics)}")
+    if metric not in metrics[task]:
+        raise InputError(f"task '{task}' has no metric '{metric}'; {nearest(metric, metrics[task])}")
+    return task, metric
+
+
+def _build(name: str, config: Mapping[str, Any]) -> Evaluator:
+    options = dict(config)
+    if "kind" not in options:
+        known = ", ".join(plugin_names(_room(), Evaluator))
+        raise InputError(f"evaluator '{name}' has no kind; give it one of: {known}, or module:Name")
+    kind = load_plugin(options.pop("kind"), _room(), Evaluator)  # type: ignore[type-abstract]  # a base class serves as a key
+    parameters = dict(list(inspect.signature(kind).parameters.items())[1:])  # the first is the name
+    for key in options:
+        if key not in parameters:
+            raise InputError(f"evaluator '{name}' has no option '{key}'; {nearest(key, parameters)}")
+    required = [key for key, one in parameters.items() if one.default is one.empty and key not in options]
+    if required:
+        raise InputError(f"evaluator '{name}' lacks the options {', '.join(required)}; add them")
+    return kind(name, **options)
+
+
+def _room() -> str:
+    return __package__ or __name__.rpartition(".")[0]
+
+
+def _checked(evaluator: Evaluator, wanted: Mapping[str, IntArray], scores: Scores) -> Scores:
+    """Hold an evaluator to its contract before its scores are recorded."""
+    declared = evaluator.metrics()
+    for task, indices in wanted.items():
+        missing = set(declared[task]) - set(scores.get(task, {}))
+        if missing:
+            raise TrialError(f"evaluator '{evaluator.name}' returned no {', '.join(sorted(missing))} for task '{task}'")
+        for metric, one in scores[task].items():
+            _require_count(f"{task}/{metric}", one, len(indices))
+            require_finite(task, metric, one)
+    return {task: dict(scores[task]) for task in wanted}
+
+
+def _require_count(name: str, scores: MetricScores, count: int) -> None:
+    if scores.samples is not None and len(scores.samples) != count:
+        raise TrialError(f"{name} has {len(scores.samples)} values for {count} samples; return one per sample")

@@ -1,0 +1,62 @@
+"""A base that reads upright digits, and experts that read them rotated, flipped, inverted or shifted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from classifier_fit import accuracies, batches, step
+from digits import TRANSFORMS, dataset, network, training_set
+from score_table import ScoreTable
+from zoo_cache import Recipe
+
+BASE_TASK = "upright"
+
+
+@dataclass(frozen=True)
+class DigitsRecipe(Recipe):
+    """Hyper-parameters of the base and of its experts, all trained with AdamW."""
+
+    batch_size: int = 64
+    base_steps: int = 600
+    base_learning_rate: float = 1e-3
+    expert_steps: int = 200
+    expert_learning_rate: float = 3e-4
+
+
+def train_digits(recipe: DigitsRecipe, announce: Callable[[str], None], folder: Path) -> ScoreTable:
+    """Train the base and one expert for each other task, each written as a safetensors file.
+
+    Args:
+        recipe: The hyper-parameters.
+        announce: Called with one line of progress before each training.
+        folder: Existing folder to write `base.safetensors` and `<task>.safetensors` to.
+
+    Returns:
+        The accuracy of every model on every task.
+    """
+    announce("digits: training base")
+    model = network()
+    _fit(model, BASE_TASK, recipe.base_steps, recipe.base_learning_rate, recipe)
+    base = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    scores = {"base": accuracies(model)}
+    save_file(base, folder / "base.safetensors")
+    for task in [name for name in TRANSFORMS if name != BASE_TASK]:
+        announce(f"digits: training {task}")
+        model.load_state_dict(base)
+        _fit(model, task, recipe.expert_steps, recipe.expert_learning_rate, recipe)
+        scores[task] = accuracies(model)
+        save_file(model.state_dict(), folder / f"{task}.safetensors")
+    return ScoreTable(scores, samples=len(dataset(BASE_TASK)))
+
+
+def _fit(model: nn.Module, task: str, steps: int, learning_rate: float, recipe: DigitsRecipe) -> None:
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate)
+    for batch in islice(batches(training_set(task).tensors, recipe.batch_size, recipe.seed), steps):
+        step(model, optimiser, batch)

@@ -1,0 +1,137 @@
+"""Runs from Python: start or resume one, look at its front, pick a trial, export it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import InputError
+from .choosing import pick_trial
+from .config import Config, load_config
+from .driver import Driver, Observer, Silent
+from .folder import RunFolder
+from .plan import Plan
+from .proposals import mean_weights
+from .publishing import publish
+from .record import TrialRecord
+from .report import write_report
+from .results import Results, conclude
+from .score_files import ScoreFiles
+from .session import open_session
+from .store import Store, open_storage
+from .tables import front_table, trials_table
+
+
+class Run:
+    """A run as it stands on disk; reading it opens no model.
+
+    Args:
+        folder: a run folder.
+
+    Raises:
+        InputError: it is no run folder.
+        JournalError: its journal is torn.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder.existing(folder)
+        self.config: Config = load_config(self.folder.config)
+        self.plan = Plan.read(self.folder)
+        self.records: list[TrialRecord] = _store(self.config, self.folder, self.plan).records()
+        self.results = Results.read(self.folder)
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """All finished trials; see `tables.trials_table` for the columns."""
+        return trials_table(self.plan, self.records, self.results, ScoreFiles(self.folder.scores))
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The non-dominated trials that keep all floors, best mean first; empty before the run's first end."""
+        return front_table(self.trials, self.results.chosen.front if self.results else ())
+
+    @property
+    def verdict(self) -> str:
+        """Whether the winner beats the soups and the best member beyond noise, in one sentence."""
+        return self.results.verdict if self.results else "The run has not ended yet."
+
+    def pick(
+        self, weights: Sequence[float] | Mapping[str, float] | None = None, floors: Mapping[str, float] | None = None
+    ) -> int:
+        """Number of the best trial by weighted mean of the search scores, among those that keep all floors.
+
+        Args:
+            weights: one per objective, in order, or by name; the configuration's where left out.
+            floors: objective -> value to keep, instead of the configuration's.
+
+        Raises:
+            InputError: unknown names, unusable weights, or no trial that keeps the floors.
+        """
+        if weights is None:
+            weights = mean_weights(self.plan.objectives, self.records, self.plan.baselines).tolist()
+        return pick_trial(self.plan.objectives, self.records, weights, floors)
+
+    def export(self, destination: str | Path, trial: int | None = None) -> Path:
+        """Write a trial's model (the picked one where left out) to a new folder; see `publishing.publish`.
+
+        Raises:
+            InputError: no such trial, it failed, the members have changed, or the folder is not empty.
+        """
+        number = self.pick() if trial is None else trial
+        if not 0 <= number < len(self.records):
+            raise InputError(f"there is no trial {number}; the run has trials 0 to {len(self.records) - 1}")
+        return publish(self.config, self.plan, self.records[number], Path(destination))
+
+    def write_tables(self) -> None:
+        """Write trials and front as CSV, and the report as HTML, into the run folder."""
+        self.trials.to_csv(self.folder.trials, index=False)
+        self.front.to_csv(self.folder.front, index=False)
+        write_report(self.folder.report, self.config.name, self.plan, self.trials, self.results)
+
+
+def run(config: Config | str | Path, observer: Observer | None = None) -> Run:
+    """Start a run, or resume it where it stopped; a run whose budget is spent is only read.
+
+    Args:
+        config: a configuration, or the path of one in YAML.
+        observer: draws progress; nothing is drawn where left out.
+
+    Raises:
+        InputError: the configuration cannot be used; nothing was evaluated.
+        JournalError: the run folder belongs to another configuration, or is torn.
+        KeyboardInterrupt: Ctrl-C; tables and report are written first.
+    """
+    config = config if isinstance(config, Config) else load_config(config)
+    observer = observer or Silent()
+    RunFolder(config.folder).check(config)
+    session = open_session(config)
+    folder = session.folder
+    with folder.locked():
+        folder.freeze(config)
+        plan = session.plan()
+        plan.write(folder)
+        with _tables_afterwards(folder):
+            records = Driver(session, _store(config, folder, plan), observer).run()
+            conclude(session, records, observer).write(folder)
+    return Run(folder.path)
+
+
+@contextlib.contextmanager
+def _tables_afterwards(folder: RunFolder) -> Iterator[None]:
+    """Write the tables at the end, and at Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Run(folder.path).write_tables()
+        raise
+    Run(folder.path).write_tables()
+
+
+def _store(config: Config, folder: RunFolder, plan: Plan) -> Store:
+    storage = open_storage(config.store, folder.journal)
+    directions = [objective.direction for objective in plan.objectives.each]
+    return Store(storage, config.name, directions, plan.coordinates)

@@ -1,0 +1,211 @@
+"""The configuration of a run: the same keys in YAML and in Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ..errors import InputError, nearest
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str | float | None) -> float | None:
+    """Seconds in a duration such as `90`, `45s`, `30m`, `8h` or `1h30m`.
+
+    Raises:
+        ValueError: it is no duration.
+    """
+    if text is None or isinstance(text, int | float):
+        return None if text is None else float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.replace(" ", ""))
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        raise ValueError(f"'{text}' is no duration; write it like 45s, 30m, 8h or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelsConfig(_Section):
+    """What is merged, and how it is kept in memory."""
+
+    base: str | None = Field(None, description="the common ancestor; a trajectory's oldest snapshot where left out")
+    members: dict[str, str] | list[str] = Field(default=[], description="name: path, or a list of paths and globs")
+    trajectory: str | None = Field(None, description="glob of one run's snapshots, instead of members")
+    anchors: dict[str, str] = Field(default={}, description="member: what it was trained from, if not the base")
+    network: str | None = Field(None, description="module:function that builds the module, if not transformers")
+    ignore: list[str] = Field(default=[], description="globs of tensors that stay at the base's values")
+    dtype: str | None = Field(None, description="float32, bfloat16 or float16; the base's own where left out")
+    device: str = Field("auto", description="cpu, cuda, ...; auto takes the accelerator, if there is one")
+    storage: Literal["exact", "fp16"] = Field("exact", description="deltas in full, or in half the memory")
+    kernel: Literal["auto", "compiled", "eager"] = Field("auto", description="how candidates are written")
+    transform: dict[str, Any] | None = Field(None, description="kind: trim, ties or dare, and its options")
+
+
+class SpaceConfig(_Section):
+    """Which tensors share coefficients, and what values those may take; further keys go to `build_space`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    groups: str | dict[str, Any] = Field("layers", description="model, layers, kinds, tensors, blocks: K, ...")
+
+    def options(self) -> dict[str, Any]:
+        """The keys of the space itself."""
+        return dict(self.model_extra or {})
+
+
+class SearchConfig(_Section):
+    """How candidates are proposed."""
+
+    searcher: str = Field("tpe", description="a file of search/, or module:Name")
+    seed: int = Field(0, ge=0, description="all random numbers follow from it")
+    scalarise: Literal["mean"] | None = Field(None, description="mean: search one weighted mean, not the front")
+    options: dict[str, Any] = Field(default={}, description="the searcher's own options")
+    baselines: list[str] = Field(default=["*"], description="globs of the canonical points to evaluate first")
+
+
+class ObjectiveConfig(_Section):
+    """A metric to improve."""
+
+    metric: str = Field(description="task/metric")
+    direction: Literal["maximize", "minimize"] | None = Field(None, description="the metric's own where left out")
+    floor: float | None = Field(None, description="a chosen model must keep at least (minimize: at most) this")
+    weight: float | None = Field(None, gt=0, description="in weighted means")
+
+
+class SamplesConfig(_Section):
+    """Which samples the search sees."""
+
+    held_out: float = Field(0.5, ge=0, lt=1, description="fraction kept from the search, to re-score its front")
+    limit: int | None = Field(None, ge=1, description="at most this many samples per task")
+    seed: int = Field(0, ge=0, description="of the split")
+
+
+class BudgetConfig(_Section):
+    """When the search ends; baselines count."""
+
+    trials: int = Field(60, ge=1, description="number of trials, baselines and failed ones included")
+    time: Annotated[float | None, BeforeValidator(seconds)] = Field(None, description="such as 30m or 8h")
+
+
+def _objective(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
+class Config(_Section):
+    """Everything a run is determined by.
+
+    Raises:
+        InputError: an unknown key (names the nearest), a missing one, or a value of the wrong kind.
+    """
+
+    name: str = Field("search", pattern=r"^[\w.-]+$", description="the run's folder")
+    models: ModelsConfig
+    space: SpaceConfig = SpaceConfig()
+    search: SearchConfig = SearchConfig()
+    evaluators: dict[str, dict[str, Any]]
+    objectives: list[Annotated[ObjectiveConfig, BeforeValidator(_objective)]] = Field(min_length=1)
+    samples: SamplesConfig = SamplesConfig()
+    budget: BudgetConfig = BudgetConfig()
+    out: str = Field("mergesearch-runs", description="folder of run folders")
+    store: str | None = Field(None, description="URL of a database, instead of the journal file")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError(_explain(error)) from error
+
+    @field_validator("objectives")
+    @classmethod
+    def _distinct(cls, objectives: list[ObjectiveConfig]) -> list[ObjectiveConfig]:
+        names = [objective.metric for objective in objectives]
+        twice = [name for index, name in enumerate(names) if name in names[:index]]
+        if twice:
+            raise ValueError(f"'{twice[0]}' is given twice; name each metric once")
+        return objectives
+
+    @model_validator(mode="after")
+    def _resolved_name(self) -> Config:
+        if self.name in (".", ".."):
+            raise ValueError(f"name '{self.name}' is no folder name; give letters, digits, '.', '_' and '-'")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return Path(self.out) / self.name
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the trials, flat: `section.key` -> value. The budget may be raised, the folder moved."""
+        content = self.model_dump(mode="json", exclude={"budget", "out", "name", "store"})
+        return dict(_flatten(content))
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a configuration from a YAML file.
+
+    Raises:
+        InputError: no such file, no valid YAML, or no valid configuration.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"no file '{path}'; write one with: mergesearch init MODELS...") from error
+    except IsADirectoryError as error:
+        raise InputError(f"'{path}' is a folder; give the configuration file itself") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path}' is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"'{path}' holds no configuration; write one with: mergesearch init MODELS...")
+    return Config(**{str(key): value for key, value in content.items()})
+
+
+def differing_keys(ours: Config, theirs: Config) -> list[str]:
+    """Keys (`section.key`) in which two configurations determine different trials."""
+    left, right = ours.identity(), theirs.identity()
+    return sorted(key for key in {*left, *right} if left.get(key) != right.get(key))
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        pairs += _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return pairs
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for the first problem: where it is, what was given, and what to do."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"] if not _is_branch(part))
+    if problem["type"] == "extra_forbidden":
+        parent, key = problem["loc"][:-1], str(problem["loc"][-1])
+        return f"unknown key '{where}'; {nearest(key, _keys(parent))}"
+    if problem["type"] == "missing":
+        return f"key '{where}' is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where or 'configuration'} is {problem['input']!r}: {message}" if where else message
+
+
+def _is_branch(part: Any) -> bool:
+    """Pydantic names the branch of a union it tried, such as `dict[str,str]`; the user knows no such key."""
+    return isinstance(part, str) and ("[" in part or part in ("str", "float", "int"))
+
+
+def _keys(location: tuple[Any, ...]) -> list[str]:
+    section: type[BaseModel] = Config
+    for part in location:
+        if part == "objectives":
+            return list(ObjectiveConfig.model_fields)
+        field = section.model_fields.get(str(part))
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            section = field.annotation
+    return list(section.model_fields)

@@ -1,0 +1,106 @@
+"""The loop: propose, evaluate, append; until the budget is spent, nothing is left to try, or Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from ..errors import InputError
+from .plan import Plan
+from .record import Proposal, TrialRecord
+from .session import Session
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Watches a run, to draw its progress."""
+
+    def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
+        """Called once, with the trials that were finished before."""
+
+    def trial(self, records: Sequence[TrialRecord]) -> None:
+        """Called after each trial, with all finished trials."""
+
+    def held_out(self, done: int, total: int) -> None:
+        """Called while shortlisted trials are re-scored on held-out samples."""
+
+
+class Silent:
+    """An observer that draws nothing."""
+
+    def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
+        """Draw nothing."""
+
+    def trial(self, records: Sequence[TrialRecord]) -> None:
+        """Draw nothing."""
+
+    def held_out(self, done: int, total: int) -> None:
+        """Draw nothing."""
+
+
+class Driver:
+    """Runs the search of a session, one trial after another."""
+
+    def __init__(self, session: Session, store: Store, observer: Observer) -> None:
+        self._session = session
+        self._store = store
+        self._observer = observer
+
+    def run(self) -> list[TrialRecord]:
+        """Evaluate until the budget is spent or nothing is left to try; returns all finished trials.
+
+        Every finished trial is in the store when the next one starts. `KeyboardInterrupt` passes through: the
+        evaluation in flight is lost, and nothing else.
+
+        Raises:
+            InputError: the evaluators found the configuration wrong, or not one trial could be scored.
+        """
+        records = self._store.records()
+        self._observer.started(self._session.plan(), records)
+        while not self._spent(records):
+            proposal = self._session.proposals.next(records)
+            if proposal is None:
+                break
+            record = self._evaluate(len(records), proposal)
+            self._store.append(record)
+            records.append(record)
+            self._observer.trial(records)
+        if records and not any(record.complete for record in records):
+            raise InputError(f"all {len(records)} trials failed, the first one with: {records[0].reason}")
+        return records
+
+    def _spent(self, records: Sequence[TrialRecord]) -> bool:
+        budget = self._session.config.budget
+        out_of_time = budget.time is not None and sum(record.seconds for record in records) >= budget.time
+        return len(records) >= budget.trials or out_of_time
+
+    def _evaluate(self, number: int, proposal: Proposal) -> TrialRecord:
+        """Score one candidate. This is the trial boundary: whatever goes wrong with it, the run goes on."""
+        session = self._session
+        started, clock = datetime.now(), time.perf_counter()
+        try:
+            scores = session.bench.score(proposal, session.search_samples)
+            picked = session.proposals.objectives.pick(scores)
+        except InputError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("trial %d (%s) failed: %s", number, proposal.origin, reason)
+            return TrialRecord(number, proposal, None, (), (), "", reason, started, time.perf_counter() - clock)
+        values = tuple(one.value for one in picked)
+        return TrialRecord(
+            number=number,
+            proposal=proposal,
+            values=values,
+            errors=tuple(one.stderr for one in picked),
+            violations=session.proposals.objectives.violations(values),
+            key=session.bench.key(proposal, session.search_samples),
+            reason=None,
+            started=started,
+            seconds=time.perf_counter() - clock,
+        )

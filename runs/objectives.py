@@ -1,0 +1,170 @@
+"""The objectives of a run: which numbers of the scores count, in which direction, and what one mean of them is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import TrialError
+from ..evaluators.evaluator import Scores
+from ..evaluators.panel import find_metric
+from ..evaluators.scores import MetricScores
+from ..spaces.table import FloatArray
+from .config import ObjectiveConfig
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One metric of one task, resolved.
+
+    Attributes:
+        task: whose samples it is measured on.
+        metric: its name.
+        maximize: whether higher is better.
+        floor: what a chosen model must keep, in the metric's unit; None for no floor.
+        weight: in weighted means; None for the default of `Objectives.weights`.
+    """
+
+    task: str
+    metric: str
+    maximize: bool
+    floor: float | None = None
+    weight: float | None = None
+
+    @property
+    def name(self) -> str:
+        """`task/metric`, as the configuration writes it."""
+        return f"{self.task}/{self.metric}"
+
+    @property
+    def sign(self) -> float:
+        """-1 where higher is better, so that `sign * value` is a loss."""
+        return -1.0 if self.maximize else 1.0
+
+    @property
+    def direction(self) -> str:
+        """Optuna's word for it."""
+        return "maximize" if self.maximize else "minimize"
+
+
+@dataclass(frozen=True)
+class Objectives:
+    """All objectives of a run, in the configuration's order."""
+
+    each: tuple[Objective, ...]
+
+    @classmethod
+    def resolve(cls, configs: Sequence[ObjectiveConfig], metrics: Mapping[str, Mapping[str, bool]]) -> Objectives:
+        """Look the configured metrics up among those that the evaluators have.
+
+        Raises:
+            InputError: an unknown task or metric; names those there are.
+        """
+        each = []
+        for config in configs:
+            task, metric = find_metric(metrics, config.metric)
+            higher = metrics[task][metric] if config.direction is None else config.direction == "maximize"
+            each.append(Objective(task, metric, higher, config.floor, config.weight))
+        return cls(tuple(each))
+
+    @classmethod
+    def from_plain(cls, content: Sequence[Mapping[str, Any]]) -> Objectives:
+        """Decode what `to_plain` made."""
+        return cls(tuple(Objective(**entry) for entry in content))
+
+    def to_plain(self) -> list[dict[str, Any]]:
+        """As JSON can hold it."""
+        return [asdict(objective) for objective in self.each]
+
+    @property
+    def names(self) -> list[str]:
+        """`task/metric` of each."""
+        return [objective.name for objective in self.each]
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that any objective needs, once each."""
+        return list(dict.fromkeys(objective.task for objective in self.each))
+
+    @property
+    def signs(self) -> FloatArray:
+        """`sign` of each, float64, `objectives`."""
+        return np.array([objective.sign for objective in self.each])
+
+    def pick(self, scores: Scores) -> list[MetricScores]:
+        """The scores that the objectives name.
+
+        Raises:
+            TrialError: one of them is not there.
+        """
+        missing = [one.name for one in self.each if one.metric not in scores.get(one.task, {})]
+        if missing:
+            raise TrialError(f"the evaluators returned no {missing[0]}; it is an objective")
+        return [scores[objective.task][objective.metric] for objective in self.each]
+
+    def violations(self, values: Sequence[float]) -> tuple[float, ...]:
+        """By how much each floor is missed (positive) or met, in the metric's unit; one number per floor."""
+        return tuple(
+            objective.sign * (value - objective.floor)
+            for objective, value in zip(self.each, values, strict=True)
+            if objective.floor is not None
+        )
+
+    def weights(self, reference: FloatArray) -> FloatArray:
+        """Weights of one mean, adding up to 1, float64, `objectives`.
+
+        Given weights count as they are. Where none is given, objectives of one metric count alike, and those of
+        several metrics, whose units differ, by the inverse of their range over the reference.
+
+        Args:
+            reference: values of the baselines, `trials x objectives`; may be empty.
+        """
+        given = [objective.weight for objective in self.each]
+        if any(weight is not None for weight in given):
+            raw = np.array([1.0 if weight is None else weight for weight in given])
+        elif len({objective.metric for objective in self.each}) == 1 or not len(reference):
+            raw = np.ones(len(given))
+        else:
+            spread = np.ptp(reference, axis=0)
+            raw = 1.0 / np.where(spread > 0, spread, 1.0)
+        return np.asarray(raw / raw.sum(), dtype=np.float64)
+
+
+def mean_difference(
+    objectives: Objectives, weights: FloatArray, ours: Sequence[MetricScores], theirs: Sequence[MetricScores]
+) -> tuple[float, float]:
+    """Weighted mean gain of one candidate over another on the same samples (positive: better), and its error.
+
+    Differences are paired per sample. Objectives of one task share its samples: their per-sample gains are added
+    before the error is taken, or, where there are no plain per-sample values, their errors are added, which can only
+    overstate the error. Tasks are independent of one another.
+    """
+    gain, variance = 0.0, 0.0
+    for task in objectives.tasks:
+        rows = [i for i, objective in enumerate(objectives.each) if objective.task == task]
+        scales = [-objectives.each[i].sign * float(weights[i]) for i in rows]
+        pairs = [(ours[i], theirs[i]) for i in rows]
+        task_gain, task_error = _task_difference(scales, pairs)
+        gain += task_gain
+        variance += task_error**2
+    return gain, math.sqrt(variance)
+
+
+def _task_difference(
+    scales: Sequence[float], pairs: Sequence[tuple[MetricScores, MetricScores]]
+) -> tuple[float, float]:
+    differences = [ours.difference(theirs) for ours, theirs in pairs]
+    gain = sum(scale * value for scale, (value, _) in zip(scales, differences, strict=True))
+    if all(one.replicates is None for pair in pairs for one in pair):
+        ours, theirs = (_combine(scales, [pair[side] for pair in pairs]) for side in (0, 1))
+        return gain, ours.difference(theirs)[1]
+    return gain, sum(abs(scale) * error for scale, (_, error) in zip(scales, differences, strict=True))
+
+
+def _combine(scales: Sequence[float], scores: Sequence[MetricScores]) -> MetricScores:
+    samples = [scale * one.samples for scale, one in zip(scales, scores, strict=True) if one.samples is not None]
+    return MetricScores.mean(np.sum(samples, axis=0))

@@ -1,0 +1,112 @@
+"""One finished trial, and its form in the journal: a frozen Optuna trial, written whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ..spaces.table import CoefficientTable, FloatArray
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate to evaluate.
+
+    Attributes:
+        table: its coefficients, `groups x members`.
+        origin: what proposed it: a canonical point's name, `greedy soup`, or the searcher's name.
+        x: its vector, `dimension`; None where the table lies outside the space.
+        member: number of the member that it is as it stands on disk; None for a table.
+    """
+
+    table: CoefficientTable
+    origin: str
+    x: FloatArray | None = None
+    member: int | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A proposal and what became of it.
+
+    Attributes:
+        number: position in the run, from 0.
+        proposal: the candidate.
+        values: one per objective, in the objective's own unit; None for a failed trial.
+        errors: their standard errors.
+        violations: by how much each floor is missed (positive) or met.
+        key: of its per-sample scores; empty for a failed trial.
+        reason: why it failed; None for a completed one.
+        started: when, local time.
+        seconds: how long it took.
+    """
+
+    number: int
+    proposal: Proposal
+    values: tuple[float, ...] | None
+    errors: tuple[float, ...]
+    violations: tuple[float, ...]
+    key: str
+    reason: str | None
+    started: datetime
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has scores."""
+        return self.values is not None
+
+    def to_optuna(self, coordinates: Mapping[str, Sequence[float]]) -> FrozenTrial:
+        """Encode with one float parameter per coordinate of the space (name -> lowest and highest value)."""
+        x = {} if self.proposal.x is None else dict(zip(coordinates, self.proposal.x.tolist(), strict=True))
+        trial = create_trial(
+            state=TrialState.COMPLETE if self.complete else TrialState.FAIL,
+            values=None if self.values is None else list(self.values),
+            params=x,
+            distributions={name: FloatDistribution(*coordinates[name]) for name in x},
+            user_attrs=self._attributes(),
+            system_attrs={"constraints": list(self.violations)} if self.complete else {},
+        )
+        trial.datetime_start = self.started
+        trial.datetime_complete = self.started + timedelta(seconds=self.seconds)
+        return trial
+
+    def _attributes(self) -> dict[str, Any]:
+        table = self.proposal.table
+        scaled = {} if (table.base == 1).all() else {"base": table.base.tolist()}
+        return {
+            "origin": self.proposal.origin,
+            "table": table.members.tolist(),
+            "member": self.proposal.member,
+            "errors": list(self.errors),
+            "violations": list(self.violations),
+            "key": self.key,
+            "reason": self.reason,
+            **scaled,
+        }
+
+    @classmethod
+    def from_optuna(cls, trial: FrozenTrial, names: Sequence[str]) -> TrialRecord:
+        """Decode what `to_optuna` made."""
+        attributes: Mapping[str, Any] = trial.user_attrs
+        members = np.asarray(attributes["table"], dtype=np.float64)
+        base = np.asarray(attributes.get("base", np.ones(len(members))), dtype=np.float64)
+        x = np.array([trial.params[name] for name in names]) if set(names) <= set(trial.params) else None
+        started = trial.datetime_start or datetime.now()
+        return cls(
+            number=trial.number,
+            proposal=Proposal(CoefficientTable(members, base), attributes["origin"], x, attributes["member"]),
+            values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+            errors=tuple(attributes["errors"]),
+            violations=tuple(attributes["violations"]),
+            key=attributes["key"],
+            reason=attributes["reason"],
+            started=started,
+            seconds=((trial.datetime_complete or started) - started).total_seconds(),
+        )

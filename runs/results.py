@@ -1,0 +1,113 @@
+"""How a run ends: the shortlist is re-scored on held-out samples, compared, and judged."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .driver import Observer
+from .folder import RunFolder, read_results, write_atomically
+from .record import TrialRecord
+from .session import Session
+from .shortlist import Shortlist, shortlist
+from .verdict import CONFIDENCE, Picked, compare, sentence
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is known of a run once it ended; written as JSON, read without opening any model.
+
+    Attributes:
+        weights: of the objectives' mean.
+        chosen: front, winner and rivals.
+        held_out: trial number -> key of its held-out scores.
+        verdict: one sentence.
+        optimism: what the winner's search score promised beyond its held-out score, in one sentence; empty where
+            nothing was held out.
+    """
+
+    weights: tuple[float, ...]
+    chosen: Shortlist
+    held_out: Mapping[int, str]
+    verdict: str
+    optimism: str
+
+    def write(self, folder: RunFolder) -> None:
+        """Write them into the run folder."""
+        content = {**vars(self), "chosen": vars(self.chosen)}
+        write_atomically(folder.results, json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> Results | None:
+        """Read them from the run folder; None before the run's first end."""
+        content = read_results(folder.results)
+        if not content:
+            return None
+        chosen = content["chosen"]
+        return cls(
+            weights=tuple(content["weights"]),
+            chosen=Shortlist(tuple(chosen["front"]), chosen["winner"], chosen["nearest"], chosen["rivals"]),
+            held_out={int(number): key for number, key in content["held_out"].items()},
+            verdict=content["verdict"],
+            optimism=content["optimism"],
+        )
+
+
+def conclude(session: Session, records: Sequence[TrialRecord], observer: Observer) -> Results:
+    """Re-score the shortlist on held-out samples and judge the winner; finished scores come from the cache."""
+    proposals = session.proposals
+    weights = proposals.weights(records)
+    greedy = proposals.baselines.greedy_trial(records, proposals.mean_losses(records))
+    chosen = shortlist(proposals.objectives, records, weights, greedy)
+    held_out = _score_held_out(session, records, chosen, observer) if session.held_out else {}
+    comparisons = compare(proposals.objectives, weights, chosen, held_out)
+    return Results(
+        weights=tuple(weights.tolist()),
+        chosen=chosen,
+        held_out={number: session.bench.key(records[number].proposal, session.held_out) for number in held_out},
+        verdict=sentence(chosen, comparisons),
+        optimism=_optimism(session, records, chosen, weights, held_out),
+    )
+
+
+def _score_held_out(
+    session: Session, records: Sequence[TrialRecord], chosen: Shortlist, observer: Observer
+) -> dict[int, Picked]:
+    """Held-out scores of every shortlisted trial, and of all baselines, for the tables."""
+    baselines = [r.number for r in records if r.complete and r.proposal.origin in session.proposals.baselines.points]
+    numbers = sorted({*chosen.all, *baselines})
+    found: dict[int, Picked] = {}
+    observer.held_out(0, len(numbers))
+    for done, number in enumerate(numbers, start=1):
+        scores = session.bench.score(records[number].proposal, session.held_out)
+        found[number] = session.proposals.objectives.pick(scores)
+        observer.held_out(done, len(numbers))
+    return found
+
+
+def _optimism(
+    session: Session,
+    records: Sequence[TrialRecord],
+    chosen: Shortlist,
+    weights: np.ndarray,
+    held_out: Mapping[int, Picked],
+) -> str:
+    """The winner's curse, measured: weighted mean on search samples minus the same on held-out samples."""
+    if chosen.winner is None or chosen.winner not in held_out:
+        return ""
+    record, later = records[chosen.winner], held_out[chosen.winner]
+    if record.values is None:
+        raise InputError(f"trial {chosen.winner} has no values, yet it won; the journal is inconsistent")
+    scale = -weights * session.proposals.objectives.signs
+    gap = float(scale @ (np.array(record.values) - np.array([one.value for one in later])))
+    error = math.hypot(*(scale * np.array(record.errors)), *(scale * np.array([one.stderr for one in later])))
+    beyond = "beyond" if abs(gap) > CONFIDENCE * error else "within"
+    return (
+        f"Trial {chosen.winner}'s search score exceeds its held-out score by {gap:+.4f} ± {CONFIDENCE * error:.4f} "
+        f"(the winner's curse, {beyond} noise)."
+    )

@@ -1,0 +1,78 @@
+"""Which trials matter at the end: the front, the winner, and the baselines that the winner must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..search.pareto import front
+from ..spaces.table import FloatArray
+from .objectives import Objectives
+from .record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Trials by number.
+
+    Attributes:
+        front: the non-dominated trials that keep all floors, best mean first.
+        winner: the best of the front by weighted mean; None where no trial keeps all floors.
+        nearest: where there is no winner, the trial that misses the floors least.
+        rivals: uniform soup, greedy soup and best member, as far as the run has them.
+    """
+
+    front: tuple[int, ...]
+    winner: int | None
+    nearest: int | None
+    rivals: dict[str, int]
+
+    @property
+    def all(self) -> list[int]:
+        """Every trial on the list, once."""
+        extra = [number for number in (self.nearest,) if number is not None]
+        return sorted({*self.front, *self.rivals.values(), *extra})
+
+
+def front_of(objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray) -> list[TrialRecord]:
+    """Non-dominated trials that keep all floors, best weighted mean first; of equal candidates the first one."""
+    first = {record.key: record for record in reversed(records) if record.values is not None}
+    scored = sorted(first.values(), key=lambda record: record.number)
+    if not scored:
+        return []
+    losses = np.array([record.values for record in scored]) * objectives.signs
+    feasible = np.array([all(violation <= 0 for violation in record.violations) for record in scored])
+    kept = [record for record, on_front in zip(scored, front(losses, feasible), strict=True) if on_front]
+    return sorted(kept, key=lambda record: (mean_loss(objectives, weights, record), record.number))
+
+
+def mean_loss(objectives: Objectives, weights: FloatArray, record: TrialRecord) -> float:
+    """Weighted mean loss of a trial; infinite for a failed one."""
+    if record.values is None:
+        return float("inf")
+    return float(np.dot(weights * objectives.signs, record.values))
+
+
+def shortlist(
+    objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray, greedy: int | None
+) -> Shortlist:
+    """Choose them by search scores; `greedy` is the trial that the greedy pass ended with, if any."""
+    ranked = front_of(objectives, records, weights)
+    rivals = {}
+    by_origin = {record.proposal.origin: record for record in reversed(records) if record.complete}
+    # With a single member the uniform soup is that member, and stands under its name.
+    if "uniform soup" in by_origin:
+        rivals["uniform soup"] = by_origin["uniform soup"].number
+    if greedy is not None:
+        rivals["greedy soup"] = greedy
+    members = [record for origin, record in by_origin.items() if origin.startswith("member ")]
+    if members:
+        best = min(members, key=lambda record: (mean_loss(objectives, weights, record), record.number))
+        rivals["best member"] = best.number
+    scored = [record for record in records if record.complete]
+    missed = min(scored, key=lambda record: (sum(max(v, 0.0) for v in record.violations), record.number), default=None)
+    winner = ranked[0].number if ranked else None
+    nearest = missed.number if missed and winner is None else None
+    return Shortlist(tuple(record.number for record in ranked), winner, nearest, rivals)

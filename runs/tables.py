@@ -1,0 +1,75 @@
+"""Trials and front as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .plan import Plan
+from .record import TrialRecord
+from .results import Results
+from .score_files import ScoreFiles
+
+
+def trials_table(
+    plan: Plan, records: Sequence[TrialRecord], results: Results | None, files: ScoreFiles
+) -> pd.DataFrame:
+    """One row per trial: origin, state, every objective with its standard error, held-out scores, coefficients.
+
+    Columns `<objective>`, `<objective> se`, and, where a trial was re-scored, `<objective> held-out` and
+    `<objective> held-out se`; `mean` and `mean held-out` are weighted and oriented so that higher is better. One
+    column per group and member holds the coefficient.
+    """
+    keys = results.held_out if results else {}
+    rows = [_row(plan, record, files, keys.get(record.number)) for record in records]
+    table = pd.DataFrame(rows)
+    if results is not None and len(table):
+        _add_means(table, plan, np.array(results.weights))
+        table.insert(3, "front", table["trial"].isin(results.chosen.front))
+    return table
+
+
+def front_table(trials: pd.DataFrame, front: Sequence[int]) -> pd.DataFrame:
+    """The rows of the front, best mean first."""
+    return trials.set_index("trial").loc[list(front)].reset_index() if len(trials) else trials
+
+
+def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """The columns that a person reads: trial, origin, objectives and their held-out scores, means."""
+    names = plan.objectives.names
+    shown = ["trial", "origin", *names, *[f"{name} held-out" for name in names], "mean", "mean held-out"]
+    return table[[column for column in shown if column in table]]
+
+
+def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, key: str | None) -> dict[str, object]:
+    row: dict[str, object] = {
+        "trial": record.number,
+        "origin": record.proposal.origin,
+        "state": "complete" if record.complete else f"failed: {record.reason}",
+    }
+    for name, value, error in zip(plan.objectives.names, record.values or (), record.errors, strict=bool(record.values)):
+        row |= {name: value, f"{name} se": error}
+    row |= _held_out(plan, files, key)
+    row["seconds"] = round(record.seconds, 3)
+    table = record.proposal.table.members
+    for group, coefficients in zip(plan.groups, table, strict=True):
+        row |= {f"{group} | {member}": value for member, value in zip(plan.members, coefficients, strict=True)}
+    return row
+
+
+def _held_out(plan: Plan, files: ScoreFiles, key: str | None) -> Mapping[str, object]:
+    scores = files.load(key) if key else None
+    if scores is None:
+        return {}
+    picked = zip(plan.objectives.names, plan.objectives.pick(scores), strict=True)
+    return {k: v for name, one in picked for k, v in ((f"{name} held-out", one.value), (f"{name} held-out se", one.stderr))}
+
+
+def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:
+    oriented = -weights * plan.objectives.signs
+    for label in ("", " held-out"):
+        columns = [f"{name}{label}" for name in plan.objectives.names]
+        if all(column in table for column in columns):
+            table[f"mean{label}"] = table[columns].to_numpy(dtype=np.float64) @ oriented

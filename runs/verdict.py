@@ -1,0 +1,78 @@
+"""The verdict: is the winner better than the soups and the best member on held-out samples, beyond noise?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..evaluators.scores import MetricScores
+from ..spaces.table import FloatArray
+from .objectives import Objectives, mean_difference
+from .shortlist import Shortlist
+
+Picked = Sequence[MetricScores]
+CONFIDENCE = 1.96  # standard errors on either side: 95 % under a normal distribution
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The winner against one rival on held-out samples.
+
+    Attributes:
+        rival: what it is compared with.
+        gain: weighted mean gain, positive where the winner is better.
+        error: its standard error, paired per sample.
+    """
+
+    rival: str
+    gain: float
+    error: float
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, or `no different` within 1.96 standard errors."""
+        if abs(self.gain) <= CONFIDENCE * self.error or self.gain == 0:
+            return "no different"
+        return "better" if self.gain > 0 else "worse"
+
+    def __str__(self) -> str:
+        return f"{self.rival} ({self.gain:+.4f} ± {CONFIDENCE * self.error:.4f})"
+
+
+def compare(
+    objectives: Objectives, weights: FloatArray, chosen: Shortlist, held_out: Mapping[int, Picked]
+) -> list[Comparison]:
+    """Compare the winner with each rival that is another trial, on held-out scores by trial number."""
+    if chosen.winner is None or chosen.winner not in held_out:
+        return []
+    ours = held_out[chosen.winner]
+    return [
+        Comparison(rival, *mean_difference(objectives, weights, ours, held_out[number]))
+        for rival, number in chosen.rivals.items()
+        if number in held_out and number != chosen.winner
+    ]
+
+
+def sentence(chosen: Shortlist, comparisons: Sequence[Comparison]) -> str:
+    """The verdict in one sentence."""
+    if chosen.winner is None:
+        if chosen.nearest is None:
+            return "No trial could be scored, so there is nothing to choose from."
+        return f"No trial keeps all floors; trial {chosen.nearest} comes nearest."
+    same = [rival for rival, number in chosen.rivals.items() if number == chosen.winner]
+    if same:
+        return f"The search found nothing better than the {same[0]} (trial {chosen.winner}), which wins."
+    if not comparisons:
+        return f"Trial {chosen.winner} wins on search samples; nothing was held out to compare it with a baseline."
+    parts = [
+        f"{verdict} than {_join([str(one) for one in comparisons if one.verdict == verdict])}"
+        for verdict in ("better", "no different", "worse")
+        if any(one.verdict == verdict for one in comparisons)
+    ]
+    tail = "" if all(one.verdict == "better" for one in comparisons) else "; it is not proven better than all of them"
+    text = " and ".join(parts).replace("no different than", "within noise of")
+    return f"On held-out samples trial {chosen.winner} is {text} (weighted mean gain, 95 % interval){tail}."
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

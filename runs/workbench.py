@@ -1,0 +1,63 @@
+"""Evaluates candidates: writes each into the live model, scores it, and never scores the same weights twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..engine.live import LiveModel
+from ..engine.member import Member
+from ..evaluators.evaluator import IntArray, Scores
+from ..evaluators.panel import Panel
+from .record import Proposal
+from .score_files import ScoreFiles, samples_digest, score_key
+
+
+@dataclass
+class Workbench:
+    """The live model, its evaluators, and the cache of their scores.
+
+    Attributes:
+        live: bound to the bank.
+        members: for candidates that are a member as it stands on disk.
+        panel: prepared evaluators.
+        files: the evaluation cache.
+    """
+
+    live: LiveModel
+    members: list[Member]
+    panel: Panel
+    files: ScoreFiles
+
+    @cached_property
+    def _panel_fingerprint(self) -> str:
+        return self.panel.fingerprint()
+
+    def key(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> str:
+        """Identity of a candidate's scores: weights, evaluators and samples."""
+        weights = proposal.table.digest() if proposal.member is None else f"member {proposal.member}"
+        bank = self.live.bank.fingerprint
+        return score_key(bank, weights, self._panel_fingerprint, samples_digest(samples), self.live.groups_digest)
+
+    def score(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
+        """Scores of a candidate on `samples` (ascending indices per task), from the cache where they are known.
+
+        Raises:
+            TrialError: it could not be scored; any error of the evaluators passes through.
+        """
+        key = self.key(proposal, samples)
+        known = self.files.load(key)
+        if known is not None:
+            return known
+        self.write(proposal)
+        scores = self.panel.score(self.live.model, samples)
+        self.files.save(key, scores, samples)
+        return scores
+
+    def write(self, proposal: Proposal) -> None:
+        """Make the live model the candidate."""
+        if proposal.member is None:
+            self.live.write(proposal.table)
+        else:
+            self.live.write_source(self.members[proposal.member].source)

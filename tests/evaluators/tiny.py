@@ -1,0 +1,201 @@
+"""Tiny real models, tokenizers, datasets and lm-eval tasks, all made on the spot; no network, no downloads."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+torch.set_num_threads(2)
+
+_CHAT = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
+)
+_WORDS = ("red", "green", "blue", "seven", "apple", "stone", "river", "cloud")
+
+
+def tiny_llama(seed: int = 0) -> Any:
+    """A random Llama with two layers of width 32 over bytes."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=260,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        bos_token_id=256,
+        eos_token_id=257,
+        pad_token_id=258,
+    )
+    return LlamaForCausalLM(config)
+
+
+def taught_llama(folder: Path, steps: int = 60, seed: int = 0) -> Any:
+    """A tiny Llama half taught to answer the documents of `write_tasks`, so that some answers are right."""
+    torch.manual_seed(seed)
+    model, tokenizer = tiny_llama(seed), tiny_tokenizer()
+    rows = [json.loads(line) for line in (folder / "documents.jsonl").read_text().splitlines()]
+    texts = [f"{row['question']} -> {row['answer']}\n" for row in rows]
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        model(**batch, labels=labels).loss.backward()
+        optimiser.step()
+    optimiser.zero_grad()
+    return model
+
+
+def tiny_tokenizer() -> Any:
+    """One token per byte, and three special tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: number for number, token in enumerate([*alphabet, "<s>", "</s>", "<pad>"])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=256
+    )
+    fast.chat_template = _CHAT
+    return fast
+
+
+def tiny_net(seed: int = 0, outputs: int = 3, width: int = 6) -> torch.nn.Module:
+    """A small network with dropout and batch norm, so that its mode matters; left in training mode."""
+    torch.manual_seed(seed)
+    layers = torch.nn, torch.nn.Linear(width, 16), torch.nn.BatchNorm1d(16)
+    return torch.nn.Sequential(layers[1], layers[2], torch.nn.ReLU(), torch.nn.Dropout(), torch.nn.Linear(16, outputs))
+
+
+def blobs(count: int = 60, classes: int = 3, seed: int = 0, regression: bool = False) -> TensorDataset:
+    """Random points `count x 6` with random labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    points = torch.randn(count, 6, generator=generator) + labels[:, None]
+    return TensorDataset(points, points.sum(1) if regression else labels)
+
+
+class MappingDataset(Dataset[Any]):
+    """Inputs as keyword arguments, as for transformers models."""
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, index: int) -> Any:
+        return {"input_ids": torch.arange(5) + index, "attention_mask": torch.ones(5, dtype=torch.long)}, index % 2
+
+
+def mappings() -> MappingDataset:
+    """A dataset of mappings."""
+    return MappingDataset()
+
+
+def weight_size(model: Any, samples: Any, scale: float = 1.0) -> dict[str, Any]:
+    """A callable's scores: the mean size of the weights plus noise, and a constant."""
+    size = next(iter(model.parameters())).abs().mean().item()
+    return {"size": scale * size + 0.01 * torch.rand(100).numpy()[samples], "rank": np.asarray(samples, dtype=float)}
+
+
+def write_text(folder: Path, words: int = 400) -> Path:
+    """A text file."""
+    generator = np.random.default_rng(3)
+    path = folder / "text.txt"
+    path.write_text(" ".join(generator.choice(_WORDS, words)))
+    return path
+
+
+def write_tasks(folder: Path) -> Path:
+    """A folder with lm-eval tasks of each kind, over one file of documents."""
+    generator = np.random.default_rng(5)
+    rows = []
+    for number in range(24):
+        choices = [str(word) for word in generator.choice(_WORDS, 4, replace=False)]
+        gold = int(generator.integers(4))
+        rows.append(
+            {
+                "question": f"{number}: {' '.join(generator.choice(_WORDS, 3 + number % 5))}",
+                "choices": choices,
+                "gold": gold,
+                "yes": gold % 2,
+                "answer": choices[gold],
+            }
+        )
+    data = folder / "documents.jsonl"
+    data.write_text("\n".join(json.dumps(row) for row in rows))
+    for name, own in _task_files().items():
+        common = {
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(folder / "cache")},
+            "test_split": "test",
+            "doc_to_text": "{{question}} ->",
+        }
+        content = own if "group" in own else {"task": name, **common, **own}
+        ending = "json" if name == "tiny_json" else "yaml"
+        (folder / f"{name}.{ending}").write_text(json.dumps(content))  # JSON is YAML
+    return folder
+
+
+def _metric(name: str, aggregation: str = "mean", higher: bool = True) -> dict[str, Any]:
+    return {"metric": name, "aggregation": aggregation, "higher_is_better": higher}
+
+
+def _task_files() -> dict[str, dict[str, Any]]:
+    choice = {"output_type": "multiple_choice", "doc_to_choice": "{{choices}}", "doc_to_target": "gold"}
+    binary = {"output_type": "multiple_choice", "doc_to_choice": "{{choices[:2]}}", "doc_to_target": "yes"}
+    generate = {
+        "output_type": "generate_until",
+        "doc_to_target": "{{answer}}",
+        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 6},
+    }
+    first = {"name": "first-word", "filter": [{"function": "regex", "regex_pattern": "([a-z]+)"}]}
+    strict = {"name": "strict", "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}]}
+    first["filter"].append({"function": "take_first"})
+    return {
+        "tiny_choice": choice | {"metric_list": [_metric("acc"), _metric("acc_norm")]},
+        "tiny_shots": choice | {"metric_list": [_metric("acc")], "num_fewshot": 2, "fewshot_split": "test"},
+        "tiny_binary": binary
+        | {
+            "metric_list": [
+                _metric("f1", "f1"),
+                _metric("mcc", "matthews_corrcoef"),
+                _metric("brier_score", "brier_score", False),
+            ]
+        },
+        "tiny_generate": generate | {"metric_list": [_metric("exact_match")], "filter_list": [first, strict]},
+        "tiny_sampled": generate
+        | {
+            "metric_list": [_metric("chrf", "chrf")],
+            "generation_kwargs": {"until": ["\n"], "max_gen_toks": 6, "do_sample": True, "temperature": 1.0},
+        },
+        "tiny_rolling": {
+            "output_type": "loglikelihood_rolling",
+            "doc_to_text": "",
+            "doc_to_target": "{{question}}",
+            "metric_list": [
+                _metric("word_perplexity", "weighted_perplexity", False),
+                _metric("bits_per_byte", "bits_per_byte", False),
+            ],
+        },
+        "tiny_next": {
+            "output_type": "loglikelihood",
+            "doc_to_target": " {{answer}}",
+            "metric_list": [_metric("perplexity", "perplexity", False), _metric("acc")],
+        },
+        "tiny_json": choice | {"metric_list": [_metric("acc")]},
+        "tiny_group": {"group": "tiny_group", "task": ["tiny_choice", "tiny_binary"]},
+    }

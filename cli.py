@@ -26,6 +26,7 @@ app = typer.Typer(
 console = Console()
 errors = Console(stderr=True)
 _debug = False
+_ROWS = 12  # of the front that the terminal shows; front.csv and the report have them all
 
 ConfigPath = Annotated[Path, typer.Argument(help="Configuration in YAML, as `init` writes it.", metavar="CONFIG")]
 RunPath = Annotated[Path, typer.Argument(help="Run folder, such as mergesearch-runs/search.", metavar="RUN")]
@@ -167,24 +168,27 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
 
 
 def _show_front(opened: Run) -> None:
+    from .runs.tables import baseline_rows
+
     if opened.results is None:
         console.print("the run has not ended yet; there is no front to show", highlight=False)
         return
-    console.print(_table(opened.front, opened, title="Front, best mean first"))
-    baselines = opened.trials[opened.trials["origin"].isin([*opened.plan.baselines, "greedy soup"])]
-    console.print(_table(baselines, opened, title="Baselines"))
+    front = opened.front
+    console.print(_table(front.head(_ROWS), opened, f"Front, best mean first ({len(front)} trials)"))
+    console.print(_table(baseline_rows(opened.trials, opened.plan, opened.results), opened, "Baselines"))
+    console.print("search score → held-out score ± its standard error", style="dim")
     console.print(opened.verdict, soft_wrap=True, highlight=False)
     if opened.results.optimism:
         console.print(opened.results.optimism, soft_wrap=True, highlight=False)
 
 
-def _table(rows: pd.DataFrame, opened: Run, title: str = "") -> object:
+def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
     from rich.table import Table
 
     from .runs.tables import brief
 
     shown = brief(rows, opened.plan)
-    table = Table(*map(str, shown.columns), title=title or None)
+    table = Table(*map(str, shown.columns), title=title, title_justify="left")
     for row in shown.itertuples(index=False):
-        table.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*map(str, row))
     return table

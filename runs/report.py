@@ -13,7 +13,7 @@ import plotly.io
 from .folder import write_atomically
 from .plan import Plan
 from .results import Results
-from .tables import brief, front_table
+from .tables import baseline_rows, brief, front_table
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -45,7 +45,7 @@ def write_report(path: Path, name: str, plan: Plan, trials: pd.DataFrame, result
     if results is not None and len(complete):
         front = front_table(trials, results.chosen.front)
         parts.append("<h2>Front</h2>" + _html_table(brief(front, plan)))
-        parts.append("<h2>Baselines</h2>" + _html_table(brief(trials[trials["origin"].isin(plan.baselines)], plan)))
+        parts.append("<h2>Baselines</h2>" + _html_table(brief(baseline_rows(trials, plan, results), plan)))
         figures = {
             "Trade-off": _trade_off(plan, complete, results),
             "History": _history(plan, complete),

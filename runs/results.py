@@ -108,6 +108,6 @@ def _optimism(
     error = math.hypot(*(scale * np.array(record.errors)), *(scale * np.array([one.stderr for one in later])))
     beyond = "beyond" if abs(gap) > CONFIDENCE * error else "within"
     return (
-        f"Trial {chosen.winner}'s search score exceeds its held-out score by {gap:+.4f} ± {CONFIDENCE * error:.4f} "
-        f"(the winner's curse, {beyond} noise)."
+        f"The winner's curse: trial {chosen.winner}'s mean is {abs(gap):.4f} {'higher' if gap > 0 else 'lower'} on search "
+        f"samples than on held-out ones (± {CONFIDENCE * error:.4f}, {beyond} noise)."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,10 +38,32 @@ def front_table(trials: pd.DataFrame, front: Sequence[int]) -> pd.DataFrame:
 
 
 def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """The columns that a person reads: trial, origin, objectives and their held-out scores, means."""
-    names = plan.objectives.names
-    shown = ["trial", "origin", *names, *[f"{name} held-out" for name in names], "mean", "mean held-out"]
-    return table[[column for column in shown if column in table]]
+    """What a person reads: every objective as `search → held-out ± error`, and the two weighted means.
+
+    The error is one standard error of the held-out score, or of the search score where nothing was held out.
+    """
+    shown = table[["trial", "origin"]].copy()
+    for name in plan.objectives.names:
+        shown[name] = [_cell(row, name) for row in table.to_dict("records")]
+    for label in ("mean", "mean held-out"):
+        if label in table:
+            shown[label] = [f"{value:.4f}" if np.isfinite(value) else "" for value in table[label]]
+    return shown
+
+
+def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results) -> pd.DataFrame:
+    """The canonical points, and the soup that the greedy pass ended with."""
+    greedy = trials["trial"] == results.chosen.rivals.get("greedy soup", -1)
+    return trials[trials["origin"].isin(plan.baselines) | greedy]
+
+
+def _cell(row: Mapping[Any, Any], name: str) -> str:
+    value, held_out = row[name], row.get(f"{name} held-out", np.nan)
+    if not np.isfinite(value):
+        return ""
+    if not np.isfinite(held_out):
+        return f"{value:.3f} ± {row[f'{name} se']:.3f}"
+    return f"{value:.3f} → {held_out:.3f} ± {row[f'{name} held-out se']:.3f}"
 
 
 def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, key: str | None) -> dict[str, object]:

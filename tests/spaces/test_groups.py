@@ -71,7 +71,9 @@ def test_blocks_take_in_both_ends() -> None:
 
 
 def test_patterns_first_match_wins() -> None:
-    groups = group_tensors(PLACES, {"patterns": {"attention": "*self_attn*", "first": ["layers.0.*", "embed*"], "rest": "*"}})
+    groups = group_tensors(
+        PLACES, {"patterns": {"attention": "*self_attn*", "first": ["layers.0.*", "embed*"], "rest": "*"}}
+    )
     assert "layers.0.self_attn.weight" in members_of(groups, "attention")
     assert members_of(groups, "first") == ["embed.weight", "layers.0.mlp.weight"]
     assert "norm.weight" in members_of(groups, "rest")

@@ -1,10 +1,10 @@
 """mergesearch: finds the coefficients with which to average fine-tuned models.
 
-    from mergesearch import Config, run
+from mergesearch import Config, run
 
-    result = run("search.yaml")  # or run(Config(models=..., evaluators=..., objectives=...))
-    print(result.front)
-    result.export("merged", trial=result.pick(weights=[2, 1]))
+result = run("search.yaml")  # or run(Config(models=..., evaluators=..., objectives=...))
+print(result.front)
+result.export("merged", trial=result.pick(weights=[2, 1]))
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ Floors = Annotated[list[str] | None, typer.Option("--floor", help="task/metric=v
 
 @app.callback()
 def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
-    global _debug  # noqa: PLW0603
+    global _debug
     _debug = debug
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
 

@@ -64,7 +64,9 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise InputError(f"no module '{error.name}' (wanted by '{name}'); install it or give a path to a file") from error
+        raise InputError(
+            f"no module '{error.name}' (wanted by '{name}'); install it or give a path to a file"
+        ) from error
 
 
 def _module_of_file(path: Path) -> ModuleType:

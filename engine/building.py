@@ -77,7 +77,7 @@ class SegmentBuilder:
         if self.options.transform and name in factors:
             return True
         return any(
-            not torch.equal(member.source.read(name).to(base.device), self._anchor(member, name, base))
+            _differ(member.source.read(name).to(base.device), self._anchor(member, name, base))
             for member in self._members
             if member.source.holds(name)
         )
@@ -87,41 +87,50 @@ class SegmentBuilder:
 
     def _check_base(self, name: str, base: torch.Tensor) -> None:
         if not bool(torch.isfinite(base).all()):
-            raise CheckpointError(f"the base's tensor '{name}' holds NaN or infinite values; train or download it again")
+            raise CheckpointError(
+                f"the base's tensor '{name}' holds NaN or infinite values as {base.dtype}; train or download it again"
+            )
         self._note("base", name, base)
 
     def _add_deltas(self, draft: _Draft, slot: Slot, base: torch.Tensor, factors: Mapping[int, LowRank]) -> None:
         if self.options.transform:
-            everyone = [self._delta(member, slot.name, base, factors.get(n)) for n, member in enumerate(self._members)]
+            everyone = [self._delta(*self._whole(m, slot.name, base), base.dtype) for m in self._members]
+            for number, low_rank in factors.items():
+                everyone[number] += low_rank.dense()
             for number, delta in enumerate(self.options.transform.apply(slot.name, everyone)):
-                self._store(draft, slot, number, delta)
+                if delta.any():
+                    self._store(draft, slot, number, delta)
             return
         for number, member in enumerate(self._members):
-            if not member.source.holds(slot.name):
-                continue
-            value = member.source.read(slot.name)
-            anchor = self._anchor(member, slot.name, base)
-            self._note(member.name, slot.name, value, *([anchor] if member.anchor else []))
-            value = value.to(base.device)
-            dtype = _sum_dtype(base.dtype)
-            delta = value.to(dtype) - anchor.to(dtype)
-            if torch.equal(value, anchor):
-                continue
-            self._store(draft, slot, number, delta)
+            value, anchor = self._whole(member, slot.name, base)
+            delta = self._delta(value, anchor, base.dtype)
+            if _differ(value, anchor):
+                self._store(draft, slot, number, delta)
             if self.options.storage == "exact" and member.anchor is None:
                 self._note_misses(draft, slot, number, (base, delta, value.to(base.dtype)))
 
-    def _delta(self, member: Member, name: str, base: torch.Tensor, factors: LowRank | None) -> torch.Tensor:
-        """The dense delta, in the dtype to sum in: zeros where the member leaves the tensor alone."""
-        dtype = _sum_dtype(base.dtype)
-        delta = torch.zeros(base.shape, dtype=dtype, device=base.device)
-        if member.source.holds(name):
-            value = member.source.read(name)
-            self._note(member.name, name, value)
-            delta += value.to(base.device, dtype) - self._anchor(member, name, base).to(dtype)
-        return delta + factors.dense() if factors else delta
+    def _whole(self, member: Member, name: str, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The member's whole tensor and its anchor's; the base twice where the member leaves the tensor alone."""
+        if not member.source.holds(name):
+            return base, base
+        value, anchor = member.source.read(name).to(base.device), self._anchor(member, name, base)
+        self._note(member.name, name, value, *([anchor] if member.anchor else []))
+        if not bool(torch.isfinite(value.to(base.dtype)).all()):
+            raise CheckpointError(
+                f"member '{member.name}': tensor '{name}' exceeds the range of {base.dtype}; set models.dtype to a wider one"
+            )
+        return value, anchor
+
+    def _delta(self, value: torch.Tensor, anchor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """The delta of live weights of `dtype`, in the dtype to sum in."""
+        return value.to(_sum_dtype(dtype)) - anchor.to(_sum_dtype(dtype))
 
     def _store(self, draft: _Draft, slot: Slot, number: int, delta: torch.Tensor) -> None:
+        if not bool(torch.isfinite(delta).all()):
+            raise CheckpointError(
+                f"member '{self._members[number].name}': the delta of '{slot.name}' exceeds the range of {delta.dtype}; "
+                "train or download it again"
+            )
         if number not in draft.deltas:
             dtype = torch.float16 if self.options.storage == "fp16" else delta.dtype
             draft.deltas[number] = torch.zeros(draft.active, BLOCK, dtype=dtype, device=draft.base.device)
@@ -176,7 +185,13 @@ def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
 def _fp16_scale(delta: torch.Tensor) -> float:
     """The power of two that brings the largest delta near fp16's upper end, away from its subnormal numbers."""
     largest = float(delta.abs().max()) if delta.numel() else 0.0
-    return 2.0 ** math.ceil(math.log2(largest / _FP16_TOP)) if largest > 0 else 1.0
+    # Never below the sum's normal numbers: a scale that vanishes there would make the deltas infinite.
+    return max(2.0 ** math.ceil(math.log2(largest / _FP16_TOP)), torch.finfo(delta.dtype).tiny) if largest > 0 else 1.0
+
+
+def _differ(value: torch.Tensor, anchor: torch.Tensor) -> bool:
+    """Whether a bit differs between two tensors, in the second one's dtype; -0.0 differs from 0.0."""
+    return not torch.equal(_bits(value.to(anchor.dtype)), _bits(anchor))
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:

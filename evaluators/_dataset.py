@@ -33,7 +33,8 @@ class Table:
         """Cut the inputs of `rows` into batches on `device`: (rows that count, inputs).
 
         All batches have the same number of rows, the last one filled up by repeating its last row: kernels choose
-        their summation order by shape, and so a sample's score does not depend on which others are asked for.
+        their summation order by shape, and so a sample's score does not depend on which others are asked for, but
+        for the last bit in layers of odd width, whose rows are aligned differently.
         """
         size = min(size, len(self.labels))
         for start in range(0, len(rows), size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -25,14 +26,13 @@ def digest(*parts: Any) -> str:
 
 
 def source_of(function: Callable[..., Any]) -> bytes:
-    """The whole file that defines `function`, since its helpers matter too; its qualified name where there is none."""
+    """The function's name and the whole file that defines it, since its helpers matter too; the name if built in."""
+    name = getattr(function, "__qualname__", type(function).__qualname__).encode() + b":"
     try:
         path = inspect.getsourcefile(inspect.unwrap(function))
     except TypeError:
         path = None
-    if path is None or not Path(path).is_file():
-        return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function))}".encode()
-    return Path(path).read_bytes()
+    return name + Path(path).read_bytes() if path is not None and Path(path).is_file() else name
 
 
 def _pieces(value: Any) -> Iterable[bytes]:
@@ -64,6 +64,8 @@ def _object_pieces(value: Any) -> Iterable[bytes]:
     elif hasattr(value, "tobytes"):  # NumPy arrays and scalars, PIL images
         yield f"array:{getattr(value, 'dtype', '')}:{getattr(value, 'shape', getattr(value, 'size', ''))}".encode()
         yield value.tobytes()
+    elif isinstance(value, functools.partial):
+        yield from _pieces((value.func, value.args, value.keywords))
     elif callable(value):
         yield b"function:" + source_of(value)
     elif isinstance(value, set | frozenset):

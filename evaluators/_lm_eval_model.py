@@ -8,13 +8,24 @@ from typing import Any
 from lm_eval.models.huggingface import HFLM
 
 
-class LiveModel(HFLM):  # type: ignore[misc, unused-ignore]  # the library is not typed
+class HarnessModel(HFLM):  # type: ignore[misc, unused-ignore]  # the library is not typed
     """lm-eval's wrapper around a model in memory; it tokenises each text once, and shows no progress bars."""
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int) -> None:
         """Wrap `model` (a transformers model) and a copy of `tokenizer`, whose padding token lm-eval sets."""
         self._encoded: dict[Any, list[int]] = {}
         super().__init__(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
+
+    def around(self, model: Any) -> HarnessModel:
+        """The same for another model, such as one that was exported; what was tokenised stays."""
+        other = HarnessModel(model, self.tokenizer, self.batch_size)
+        other._encoded = self._encoded
+        return other
+
+    @property
+    def device(self) -> Any:
+        """Where the model is now; it may have moved since it was wrapped."""
+        return self.model.device
 
     def tok_encode(self, string: str, *args: Any, **kwargs: Any) -> list[int]:
         """Token numbers of `string`, remembered: every candidate is asked the same questions."""

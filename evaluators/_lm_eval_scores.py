@@ -43,17 +43,23 @@ def task_scores(name: str, loaded: LoadedTask, documents: Sequence[Sequence[Any]
     task.apply_filters()
     filters = {one for _, one in loaded.columns.values()}
     results = {one: [_results(task, requests, one) for requests in documents] for one in filters}
-    found = {}
-    for column, (metric, one) in loaded.columns.items():
-        items = [result.get(metric) for result in results[one]]
-        if all(item is None for item in items):
-            produced = ", ".join(sorted({key for result in results[one] for key in result}))
-            raise TrialError(f"{name}/{column} was computed for no document; the task computed {produced or 'nothing'}")
-        try:
-            found[column] = _metric_scores(task.aggregation()[metric], items)
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise TrialError(f"{name}/{column} cannot be computed from {len(items)} documents: {error}") from error
-    return found
+    return {
+        column: _column_scores(f"{name}/{column}", task.aggregation()[metric], metric, results[one])
+        for column, (metric, one) in loaded.columns.items()
+    }
+
+
+def _column_scores(
+    label: str, aggregation: Callable[[Any], Any], metric: str, results: Sequence[Mapping[str, Any]]
+) -> MetricScores:
+    items = [result.get(metric) for result in results]
+    if all(item is None for item in items):
+        produced = ", ".join(sorted({key for result in results for key in result}))
+        raise TrialError(f"{label} was computed for no document; the task computed {produced or 'nothing'}")
+    try:
+        return _metric_scores(aggregation, items)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise TrialError(f"{label} cannot be computed from {len(items)} documents: {error}") from error
 
 
 def _results(task: Any, requests: Sequence[Any], filter_name: str) -> Mapping[str, Any]:

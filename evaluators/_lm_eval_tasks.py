@@ -36,8 +36,9 @@ class LoadedTask:
     columns: dict[str, tuple[str, str]]
 
     def directions(self) -> dict[str, bool]:
-        """Metric name -> whether higher is better."""
-        return {name: bool(self.task.higher_is_better()[metric]) for name, (metric, _) in self.columns.items()}
+        """Metric name -> whether higher is better; True where the task does not say."""
+        known = self.task.higher_is_better()
+        return {name: known[metric] is not False for name, (metric, _) in self.columns.items()}
 
     def fingerprint(self) -> str:
         """Hash of the task's configuration, with the code it names, and of its documents."""
@@ -131,8 +132,7 @@ def _loaded(name: str, task: Any, num_fewshot: int | None, limit: int | None) ->
     columns = {
         metric if position == 0 else f"{metric}@{one}": (metric, one)
         for position, one in enumerate(filters)
-        for metric, higher in task.higher_is_better().items()
-        if higher is not None
+        for metric in task.higher_is_better()
     }
     count = len(task.eval_docs)
     return LoadedTask(task, count if limit is None else min(count, limit), columns)

@@ -13,6 +13,28 @@ from ..errors import InputError, TrialError
 Array = NDArray[Any]
 
 
+def logits_of(model: Any, inputs: Any) -> Any:
+    """Call `model` and take the tensor from what it returns: itself, or its logits (as transformers' models do).
+
+    Args:
+        model: torch.nn.Module.
+        inputs: of one batch; a mapping is passed by keyword, a list by position.
+
+    Raises:
+        InputError: the model returns neither.
+    """
+    if isinstance(inputs, Mapping):
+        result = model(**inputs)
+    else:
+        result = model(*inputs) if isinstance(inputs, list) else model(inputs)
+    if isinstance(result, Mapping):
+        result = result.get("logits", result)
+    result = getattr(result, "logits", result)
+    if not hasattr(result, "detach"):
+        raise InputError(f"the model returned {type(result).__name__}; return a tensor or an object with .logits")
+    return result
+
+
 def outputs_of(model: Any, batches: Iterable[tuple[int, Any]]) -> Array:
     """Run `model` (torch.nn.Module) on all batches, (rows that count, inputs).
 
@@ -24,8 +46,8 @@ def outputs_of(model: Any, batches: Iterable[tuple[int, Any]]) -> Array:
     """
     import torch
 
-    parts = [_outputs(model, inputs)[:count] for count, inputs in batches]
-    values = torch.cat(parts).double().cpu().numpy()
+    parts = [logits_of(model, inputs)[:count] for count, inputs in batches]
+    values = torch.cat(parts).cpu().double().numpy()
     if values.ndim > 2:
         raise InputError(f"the model's outputs have shape {values.shape}; give samples x classes, or samples")
     return np.asarray(values)
@@ -62,19 +84,6 @@ def per_sample(outputs: Array, labels: Array) -> dict[str, Array]:
 def probabilities(outputs: Array) -> Array:
     """Softmax over the classes, `samples x classes`; a regression's outputs as they are."""
     return outputs if outputs.ndim == 1 else np.asarray(np.exp(_log_softmax(outputs)))
-
-
-def _outputs(model: Any, inputs: Any) -> Any:
-    if isinstance(inputs, Mapping):
-        result = model(**inputs)
-    else:
-        result = model(*inputs) if isinstance(inputs, list) else model(inputs)
-    if isinstance(result, Mapping):  # among them the outputs of transformers
-        result = result.get("logits", result)
-    result = getattr(result, "logits", result)
-    if not hasattr(result, "detach"):
-        raise InputError(f"the model returned {type(result).__name__}; return a tensor or an object with .logits")
-    return result
 
 
 def _log_softmax(outputs: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,14 @@ def undisturbed(model: Any | None = None) -> Iterator[None]:
 
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is what must be restored
     training = [module for module in model.modules() if module.training] if model is not None else []
-    # Not inference_mode: a buffer that a model fills during such a pass could not take part in a later backward pass.
-    with _torch_state(model), torch.no_grad():
+    devices = {torch.device("cpu"), torch.device("cpu") if model is None else device_of(model)}
+    with ExitStack() as stack:
+        for device in devices:
+            stack.enter_context(_seeded(device))
+        # Not inference_mode: a buffer that a model fills in such a pass could not take part in a later backward pass.
+        stack.enter_context(torch.no_grad())
         random.seed(_PYTHON_SEED)
         np.random.seed(_NUMPY_SEED)  # noqa: NPY002
-        torch.manual_seed(_TORCH_SEED)
         for module in training:
             module.training = False
         try:
@@ -50,14 +53,15 @@ def device_of(model: Any) -> Any:
 
 
 @contextmanager
-def _torch_state(model: Any | None) -> Iterator[None]:
-    """Restore torch's generators: the CPU's and, where the model lives on an accelerator, that device's."""
+def _seeded(device: Any) -> Iterator[None]:
+    """Seed torch's generator of one device and restore it; torch.manual_seed would touch those of all devices."""
     import torch
 
-    device = torch.device("cpu") if model is None else device_of(model)
-    if device.type in ("cpu", "meta"):
-        with torch.random.fork_rng(devices=[]):
-            yield
-    else:
-        with torch.random.fork_rng(devices=[device], device_type=device.type):
-            yield
+    module = torch if device.type == "cpu" else torch.get_device_module(device)
+    where = (device,) if device.type not in ("cpu", "mps") else ()  # these two have one generator each
+    before = module.get_rng_state(*where)
+    module.set_rng_state(torch.Generator(device).manual_seed(_TORCH_SEED).get_state(), *where)
+    try:
+        yield
+    finally:
+        module.set_rng_state(before, *where)

@@ -111,7 +111,7 @@ class CallableEvaluator(Evaluator):
         if isinstance(values, MetricScores):
             return values
         if hasattr(values, "detach"):  # a tensor, perhaps on an accelerator or in bfloat16
-            values = values.detach().double().cpu()
+            values = values.detach().cpu().double()
         try:
             array = np.atleast_1d(np.asarray(values, dtype=np.float64))
         except (TypeError, ValueError) as error:

@@ -20,6 +20,10 @@ class Evaluator(ABC):
 
     Whatever does not depend on the weights is prepared once, in `prepare`; `score` is called for every candidate.
     Options are the keyword arguments of `__init__` after `name`, and are the keys of the configuration.
+
+    `score` leaves the model's mode, parameters and gradients and the global random states as they were; the same
+    weights get the same scores bit for bit. The value of a sample does not depend on which others are asked for
+    beside it, but for rounding where a library composes the batches.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,7 +39,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def tasks(self) -> Mapping[str, int]:
-        """Task name -> number of samples. Known without a model; names are unique within a run."""
+        """Task name -> number of samples. Known without a model; names are unique within a run.
+
+        An evaluator that counts tokens knows it from `prepare(None, tokenizer)` on, and raises InputError before.
+        """
 
     @abstractmethod
     def metrics(self) -> Mapping[str, Mapping[str, bool]]:

@@ -75,12 +75,12 @@ class LMEvalEvaluator(Evaluator):
             )
         if self._chat and getattr(tokenizer, "chat_template", None) is None:
             raise InputError(f"evaluator '{self.name}': the tokenizer has no chat template; unset apply_chat_template")
-        from ._lm_eval_model import LiveModel
+        from ._lm_eval_model import HarnessModel
         from ._lm_eval_tasks import quiet
 
         loaded = self._load()
         with undisturbed(model), quiet():
-            self._model = LiveModel(model, tokenizer, self._batch_size)
+            self._model = HarnessModel(model, tokenizer, self._batch_size)
             self._requests = {name: self._built(one) for name, one in loaded.items()}
 
     def tasks(self) -> dict[str, int]:
@@ -95,16 +95,18 @@ class LMEvalEvaluator(Evaluator):
         """Score the live model on documents (ascending int64 indices per task).
 
         Raises:
-            InputError: `model` is not the one that was prepared.
+            InputError: `prepare` has not been called.
             TrialError: log-likelihoods that are not numbers, or a metric that cannot be computed.
         """
         from ._lm_eval_scores import respond, task_scores
         from ._lm_eval_tasks import quiet
 
-        if self._model is None or self._model.model is not model:
-            raise InputError(f"evaluator '{self.name}' was prepared for another model; call prepare with this one")
+        if self._model is None:
+            raise InputError(f"evaluator '{self.name}' has no requests yet; call prepare first")
         chosen = {task: [self._requests[task][row] for row in rows] for task, rows in samples.items()}
         with undisturbed(model), quiet():
+            if self._model.model is not model:
+                self._model = self._model.around(model)
             respond(self._model, [one for task in chosen.values() for document in task for one in document])
             return {task: task_scores(task, self._loaded[task], documents) for task, documents in chosen.items()}
 

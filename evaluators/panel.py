@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError, TrialError, nearest
 from ..plugins import load_plugin, plugin_names
 from ._digest import digest
+from ._options import check_options
 from .evaluator import Evaluator, IntArray, Scores
 from .scores import MetricScores, require_finite
 
@@ -82,7 +82,8 @@ def build_evaluators(config: Mapping[str, Mapping[str, Any]]) -> Panel:
     """Build a panel from `{name: {kind: lm_eval, tasks: [...], ...}}`; no data is loaded yet.
 
     Raises:
-        InputError: no evaluator, a missing or unknown kind, an unknown option (names the nearest) or a missing one.
+        InputError: no evaluator, a missing or unknown kind, an unknown option (names the nearest), a missing one,
+            or one of another type than it should be.
     """
     if not config:
         raise InputError("no evaluators are configured; give at least one, such as {quality: {kind: lm_eval, ...}}")
@@ -112,13 +113,7 @@ def _build(name: str, config: Mapping[str, Any]) -> Evaluator:
         known = ", ".join(plugin_names(_room(), Evaluator))
         raise InputError(f"evaluator '{name}' has no kind; give it one of: {known}, or module:Name")
     kind = load_plugin(options.pop("kind"), _room(), Evaluator)  # type: ignore[type-abstract]  # a base class serves as a key
-    parameters = dict(list(inspect.signature(kind).parameters.items())[1:])  # the first is the name
-    for key in options:
-        if key not in parameters:
-            raise InputError(f"evaluator '{name}' has no option '{key}'; {nearest(key, parameters)}")
-    required = [key for key, one in parameters.items() if one.default is one.empty and key not in options]
-    if required:
-        raise InputError(f"evaluator '{name}' lacks the options {', '.join(required)}; add them")
+    check_options(name, kind, options)
     return kind(name, **options)
 
 

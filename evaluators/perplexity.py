@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ._digest import digest
+from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
 from .evaluator import Evaluator, IntArray, Scores
 from .scores import MetricScores
@@ -56,8 +57,13 @@ class PerplexityEvaluator(Evaluator):
         """Tokenise the text, once.
 
         Raises:
-            InputError: no tokenizer, or the text is shorter than one window.
+            InputError: no tokenizer, a window longer than the model can attend to, or a text shorter than a window.
         """
+        reach = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+        if reach is not None and reach < self.window:
+            raise InputError(
+                f"evaluator '{self.name}': window = {self.window}, but the model attends to {reach} tokens"
+            )
         if tokenizer is None:
             raise InputError(f"evaluator '{self.name}' needs a tokenizer; put one beside the base model's weights")
         with undisturbed():
@@ -114,9 +120,9 @@ class PerplexityEvaluator(Evaluator):
             # A batch of one fixed shape: kernels choose their summation order by shape.
             full = np.pad(some, ((0, size - len(some)), (0, 0)), mode="edge")
             tokens = torch.from_numpy(full).to(device_of(model))
-            logits = model(tokens).logits
+            logits = logits_of(model, tokens)
             for row in range(len(some)):  # one window at a time, so that one float32 copy of logits lives
                 found.append(
                     torch.nn.functional.cross_entropy(logits[row, :-1].float(), tokens[row, 1:], reduction="sum")
                 )
-        return np.asarray(torch.stack(found).double().cpu().numpy())
+        return np.asarray(torch.stack(found).cpu().double().numpy())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import InputError, nearest
+from ..spaces.table import FloatArray
 from .objectives import Objectives
 from .record import TrialRecord
 from .shortlist import mean_loss
@@ -40,18 +41,21 @@ def pick_trial(
     if not kept:
         closest = min(scored, key=lambda record: (misses[record.number], record.number))
         values = dict(zip(objectives.names, np.round(closest.values or (), 4).tolist(), strict=True))
-        raise InputError(f"no trial keeps all floors; trial {closest.number} comes nearest with {values}; lower a floor")
+        raise InputError(
+            f"no trial keeps all floors; trial {closest.number} comes nearest with {values}; lower a floor"
+        )
     return min(kept, key=lambda record: (mean_loss(objectives, chosen, record), record.number)).number
 
 
-def _weights(objectives: Objectives, weights: Sequence[float] | Mapping[str, float]) -> np.ndarray:
+def _weights(objectives: Objectives, weights: Sequence[float] | Mapping[str, float]) -> FloatArray:
     if isinstance(weights, Mapping):
         known = _known(objectives, weights)
         weights = [known.get(name, 0.0) for name in objectives.names]
     array = np.asarray(weights, dtype=np.float64)
     if (array < 0).any() or not array.any():
         raise InputError(f"weights are {array.tolist()}; give numbers that are not negative, and one above 0")
-    return array / array.sum()
+    normalised: FloatArray = array / array.sum()
+    return normalised
 
 
 def _known(objectives: Objectives, values: Mapping[str, float]) -> Mapping[str, float]:

@@ -23,8 +23,11 @@ def seconds(text: str | float | None) -> float | None:
     """
     if text is None or isinstance(text, int | float):
         return None if text is None else float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.replace(" ", ""))
-    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+    compact = text.replace(" ", "")
+    if re.fullmatch(r"\d+(\.\d+)?", compact):
+        return float(compact)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", compact)
+    if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(f"'{text}' is no duration; write it like 45s, 30m, 8h or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ..spaces.table import CoefficientTable, FloatArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Proposal:
     """A candidate to evaluate.
 
@@ -29,6 +29,19 @@ class Proposal:
     origin: str
     x: FloatArray | None = None
     member: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Equal candidates of equal origin; vectors are compared number by number."""
+        if not isinstance(other, Proposal):
+            return NotImplemented
+        same_x = (self.x is None) == (other.x is None) and (
+            self.x is None or other.x is None or np.array_equal(self.x, other.x)
+        )
+        return same_x and (self.table, self.origin, self.member) == (other.table, other.origin, other.member)
+
+    def __hash__(self) -> int:
+        """Hash of what `==` compares, but for x, which follows from the table."""
+        return hash((self.table, self.origin, self.member))
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ class TrialRecord:
             state=TrialState.COMPLETE if self.complete else TrialState.FAIL,
             values=None if self.values is None else list(self.values),
             params=x,
-            distributions={name: FloatDistribution(*coordinates[name]) for name in x},
+            distributions={name: FloatDistribution(coordinates[name][0], coordinates[name][1]) for name in x},
             user_attrs=self._attributes(),
             system_attrs={"constraints": list(self.violations)} if self.complete else {},
         )

@@ -107,7 +107,9 @@ def _history(plan: Plan, complete: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     if "mean" in complete:
         best = np.maximum.accumulate(complete["mean"].to_numpy(dtype=np.float64))
-        figure.add_scatter(x=complete["trial"], y=complete["mean"], mode="markers", name="mean", text=complete["origin"])
+        figure.add_scatter(
+            x=complete["trial"], y=complete["mean"], mode="markers", name="mean", text=complete["origin"]
+        )
         figure.add_scatter(x=complete["trial"], y=best, mode="lines", name="best so far", line={"shape": "hv"})
     return figure.update_layout(xaxis_title="trial", yaxis_title="weighted mean of the objectives (higher is better)")
 
@@ -119,5 +121,7 @@ def _coefficients(plan: Plan, trials: pd.DataFrame, results: Results) -> go.Figu
     values = [[winner[f"{group} | {member}"] for member in plan.members] for group in plan.groups]
     numbers = np.array(values, dtype=np.float64)
     reach = float(np.abs(numbers).max()) or 1.0
-    heatmap = go.Heatmap(z=numbers, x=list(plan.members), y=list(plan.groups), colorscale="RdBu", zmin=-reach, zmax=reach)
+    heatmap = go.Heatmap(
+        z=numbers, x=list(plan.members), y=list(plan.groups), colorscale="RdBu", zmin=-reach, zmax=reach
+    )
     return go.Figure(heatmap).update_yaxes(autorange="reversed").update_layout(height=200 + 24 * len(plan.groups))

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -15,6 +16,8 @@ from ..errors import InputError, JournalError
 from .record import TrialRecord
 
 log = logging.getLogger(__name__)
+
+Direction = Literal["maximize", "minimize"]
 
 
 class Store:
@@ -28,7 +31,11 @@ class Store:
     """
 
     def __init__(
-        self, storage: BaseStorage, study: str, directions: Sequence[str], coordinates: Mapping[str, Sequence[float]]
+        self,
+        storage: BaseStorage,
+        study: str,
+        directions: Sequence[Direction],
+        coordinates: Mapping[str, Sequence[float]],
     ) -> None:
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -63,15 +70,17 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     if url is None:
         repair(journal)
         return JournalStorage(JournalFileBackend(str(journal)))
+    import sqlalchemy.exc
+
     try:
         return RDBStorage(url)
     except (ImportError, ValueError) as error:
-        raise InputError(f"store '{url}' cannot be used ({error}); for PostgreSQL: pip install mergesearch[postgres]")
-    except Exception as error:
-        if type(error).__module__.startswith("sqlalchemy"):
-            first_line = str(error).splitlines()[0]
-            raise InputError(f"store '{url}' cannot be reached ({first_line}); is the server running?") from error
-        raise
+        raise InputError(
+            f"store '{url}' cannot be used ({error}); for PostgreSQL: pip install mergesearch[postgres]"
+        ) from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"store '{url}' cannot be reached ({first_line}); is the server running?") from error
 
 
 def repair(journal: Path) -> None:

@@ -72,7 +72,8 @@ def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, key: str | None) ->
         "origin": record.proposal.origin,
         "state": "complete" if record.complete else f"failed: {record.reason}",
     }
-    for name, value, error in zip(plan.objectives.names, record.values or (), record.errors, strict=bool(record.values)):
+    scored = plan.objectives.names if record.complete else []
+    for name, value, error in zip(scored, record.values or (), record.errors, strict=True):
         row |= {name: value, f"{name} se": error}
     row |= _held_out(plan, files, key)
     row["seconds"] = round(record.seconds, 3)
@@ -86,8 +87,10 @@ def _held_out(plan: Plan, files: ScoreFiles, key: str | None) -> Mapping[str, ob
     scores = files.load(key) if key else None
     if scores is None:
         return {}
-    picked = zip(plan.objectives.names, plan.objectives.pick(scores), strict=True)
-    return {k: v for name, one in picked for k, v in ((f"{name} held-out", one.value), (f"{name} held-out se", one.stderr))}
+    cells: dict[str, object] = {}
+    for name, one in zip(plan.objectives.names, plan.objectives.pick(scores), strict=True):
+        cells |= {f"{name} held-out": one.value, f"{name} held-out se": one.stderr}
+    return cells
 
 
 def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:

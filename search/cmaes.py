@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from cmaes import CMA
 
+from ..errors import InputError
 from ..spaces.canonical import is_canonical
 from .history import FloatArray, History
 from .pareto import deb_order
@@ -22,12 +23,17 @@ class Cmaes(Searcher):
         seed: seed of the run.
         population: trials per generation; 4 + 3·ln(dimension), rounded down, where left out.
         sigma: first standard deviation, as a part of each coordinate's range.
+
+    Raises:
+        InputError: the population is smaller than 4 (below, no covariance is learned), or sigma is not positive.
     """
 
     multi_objective = False
 
     def __init__(self, seed: int = 0, population: int | None = None, sigma: float = 1 / 6) -> None:
         super().__init__(seed)
+        if (population is not None and population < 4) or not sigma > 0:
+            raise InputError(f"population is {population} and sigma {sigma}; give at least 4, and more than 0")
         self.population, self.sigma = population, sigma
 
     def propose(self, history: History, rng: np.random.Generator) -> FloatArray:

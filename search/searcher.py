@@ -51,13 +51,17 @@ class Searcher(BaseSampler):
         """`propose` with the generator of this trial: what the driver and a plain study call.
 
         Raises:
-            InputError: several objectives are given to a searcher of one.
+            InputError: several objectives are given to a searcher of one, or it proposed no x within the bounds.
         """
-        objectives = history.losses.shape[1]
+        space, objectives = history.space, history.losses.shape[1]
         if objectives > 1 and not self.multi_objective:
             name = type(self).__name__
             raise InputError(f"{name} minimises one objective, not {objectives}; take nsga2, tpe or gp, or drop some")
-        return self.propose(history, generator(self.seed, history.number))
+        x = self.propose(history, generator(self.seed, history.number))
+        if x is not None and not (np.shape(x) == (space.dimension,) and space.contains(x)):
+            name, shown = type(self).__name__, np.array2string(np.asarray(x), threshold=8)
+            raise InputError(f"{name} proposed {shown}, not {space.dimension} numbers within the bounds; correct it")
+        return x
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The numeric parameters that all completed trials of the study share (called by Optuna)."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .row import RowSpace, interval
-from .space import TOLERANCE
-from .table import FloatArray
+from .table import TOLERANCE, FloatArray
 
 
 class Affine(RowSpace):

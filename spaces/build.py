@@ -14,9 +14,10 @@ from .box import Box
 from .fixed import Fixed
 from .groups import Groups
 from .knots import DepthKnots
+from .names import named
 from .per import Per, Tied
 from .quantised import Quantised
-from .row import RowSpace, named
+from .row import RowSpace
 from .scaled import Scaled
 from .simplex import Simplex
 from .space import Space

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..errors import InputError
-from .row import named
-from .space import TOLERANCE
-from .table import CoefficientTable
+from .names import named
+from .table import TOLERANCE, CoefficientTable
 
 TASK_ARITHMETIC_LINE = (0.2, 0.3, 0.5, 0.7, 1.0)  # the published default is 0.3, and 8 tasks do best from 0.3 to 0.5
 

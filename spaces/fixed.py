@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .space import TOLERANCE, Space
-from .table import CoefficientTable, FloatArray
+from .space import Space
+from .table import TOLERANCE, CoefficientTable, FloatArray
 
 
 class Fixed(Space):

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..errors import InputError
 from .row import RowSpace
-from .space import TOLERANCE, Space
-from .table import CoefficientTable, FloatArray
+from .space import Space
+from .table import TOLERANCE, CoefficientTable, FloatArray
 
 
 class DepthKnots(Space):
@@ -64,8 +64,8 @@ class DepthKnots(Space):
 
 def _interpolation(depths: FloatArray, knots: int) -> FloatArray:
     """Weight of each anchor in each group's row, float64, `groups x knots`; every row sums to one."""
-    if knots < 1:
-        raise InputError(f"knots is {knots}; give at least 1")
+    if not (isinstance(knots, int) and knots >= 1):
+        raise InputError(f"knots is {knots}; give a whole number, at least 1")
     if knots == 1:
         return np.ones((len(depths), 1))
     anchors = np.linspace(depths.min(), depths.max(), knots)

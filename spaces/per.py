@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .row import RowSpace, named
-from .space import TOLERANCE, Space
-from .table import CoefficientTable, FloatArray
+from .names import named
+from .row import RowSpace
+from .space import Space
+from .table import TOLERANCE, CoefficientTable, FloatArray
 
 
 class Per(Space):

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import InputError
+from .names import named
 from .space import Space
 from .table import CoefficientTable, FloatArray
 
@@ -49,21 +50,6 @@ class RowSpace(Space):
     def _within(self, x: FloatArray) -> FloatArray | None:
         """X pulled onto the bounds where only rounding separates it from them; None where more does."""
         return np.clip(x, *self.bounds.T) if self.contains(x) else None
-
-
-def named(things: int | Sequence[str], noun: str) -> list[str]:
-    """Names of `things`, which are given by name or by number ("<noun> 0", "<noun> 1", …).
-
-    Raises:
-        InputError: there are none, or two share a name.
-    """
-    names = [f"{noun} {index}" for index in range(things)] if isinstance(things, int) else list(things)
-    if not names:
-        raise InputError(f"a space needs at least one {noun}, not {things!r}; give their number or their names")
-    twice = [name for index, name in enumerate(names) if name in names[:index]]
-    if twice:
-        raise InputError(f"two {noun}s are called '{twice[0]}'; give each a name of its own")
-    return names
 
 
 def interval(low: float | FloatArray, high: float | FloatArray, size: int) -> FloatArray:

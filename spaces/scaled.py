@@ -6,8 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from .row import RowSpace, interval
-from .space import TOLERANCE
-from .table import FloatArray
+from .table import TOLERANCE, FloatArray
 
 
 class Scaled(RowSpace):

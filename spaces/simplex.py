@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .row import RowSpace
-from .space import TOLERANCE
-from .table import FloatArray
+from .table import TOLERANCE, FloatArray
 
 
 class Simplex(RowSpace):

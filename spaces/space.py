@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .table import CoefficientTable, FloatArray
-
-TOLERANCE = 1e-9  # coefficients nearer than this are the same: far above rounding, far below any effect on a model
+from .canonical import canonical_points
+from .table import TOLERANCE, CoefficientTable, FloatArray
 
 
 class Space(ABC):
@@ -54,8 +53,6 @@ class Space(ABC):
 
     def canonical_points(self, member_names: Sequence[str] | None = None) -> dict[str, CoefficientTable]:
         """Tables that reproduce published methods exactly, by name; see `canonical.py`. Not all lie in the space."""
-        from .canonical import canonical_points
-
         return canonical_points(self.groups, self.members if member_names is None else member_names)
 
     def contains(self, x: FloatArray) -> bool:

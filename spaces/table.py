@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+TOLERANCE = 1e-9  # coefficients nearer than this are the same: far above rounding, far below any effect on a model
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 LETTERS = "abcdefghijklmnop"
 
@@ -43,15 +42,13 @@ def _shifted(word: str, places: int) -> str:
 
 SKILLS = {
     "sort": Skill("s", LETTERS, lambda word: "".join(sorted(word))),
-    "count": Skill("q", "abcd", lambda word: "".join(str(word.count(letter)) for letter in "abcd")),
+    "count": Skill("q", "abcdef", lambda word: "".join(str(word.count(letter)) for letter in "abcdef")),
     "unique": Skill("u", "abcdefgh", lambda word: "".join(dict.fromkeys(word))),
     # The first letter is the key: it says by how many places the others move.
-    "caesar": Skill("k", LETTERS, lambda word: _shifted(word[1:], LETTERS.index(word[0]) % 6)),
+    "caesar": Skill("k", LETTERS, lambda word: _shifted(word[1:], LETTERS.index(word[0]) % 4)),
     "reverse": Skill("r", LETTERS, lambda word: word[::-1]),
     "shift": Skill("n", LETTERS, lambda word: _shifted(word, 1)),
     "descend": Skill("d", LETTERS, lambda word: "".join(sorted(word, reverse=True))),
-    "maximum": Skill("m", LETTERS, lambda word: "".join(accumulate(word, max))),
-    "rotate": Skill("o", LETTERS, lambda word: word[1:] + word[0]),
 }
 
 

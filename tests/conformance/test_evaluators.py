@@ -226,7 +226,7 @@ class EvaluatorConformance:
         def trace() -> Any:
             tensors = [*model.state_dict().values(), *(weight.grad for weight in model.parameters())]
             modes = [module.training for module in model.modules()]
-            legacy = np.random.get_state()  # noqa: NPY002
+            legacy: Any = np.random.get_state()  # noqa: NPY002
             states = random.getstate(), legacy[1].tolist(), legacy[2], torch.get_rng_state().tolist()
             return [tensor.clone() for tensor in tensors], modes, states, torch.is_grad_enabled()
 

@@ -195,7 +195,7 @@ def test_nothing_is_proposed_twice_in_vain(name: str, searcher: type[Searcher]) 
 def test_global_state_is_left_alone(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """No draw from NumPy's global generator, no change of Optuna's verbosity, not a word printed."""
     optuna.logging.set_verbosity(optuna.logging.DEBUG)
-    before = np.random.get_state()[1].copy()  # type: ignore[index,union-attr]  # noqa: NPY002  # the global one on purpose
+    before = np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002  # the global one on purpose
     run.__wrapped__(name, PROBLEMS["one objective"], 0, 12)
     assert np.array_equal(before, np.random.get_state()[1])  # type: ignore[index]  # noqa: NPY002
     assert optuna.logging.get_verbosity() == optuna.logging.DEBUG

@@ -39,7 +39,7 @@ SPACES: dict[str, Callable[[], Space]] = {
     "fixed": lambda: Fixed(CoefficientTable.of(np.arange(6.0).reshape(2, 3))),
     "scaled simplex": lambda: Scaled(Simplex(3), 0.0, 1.5),
     "scaled simplex of one": lambda: Scaled(Simplex(1), 0.2, 1.3),
-    "scaled affine": lambda: Scaled(Affine(3), -1.0, 1.0),
+    "scaled affine": lambda: Scaled(Affine(3), -1.0, -0.2),
     "scaled subset": lambda: Scaled(Subset(3), 0.1, 1.3),
     "per": lambda: Per(Simplex(3), ["input", "layer 0"]),
     "per scaled": lambda: Per(Scaled(Simplex(3)), 4),
@@ -70,7 +70,7 @@ def space(name: str) -> Space:
 def at(space: Space, unit: FloatArray) -> FloatArray:
     """X at these fractions of the way from low to high."""
     low, high = space.bounds.T
-    return np.clip(low + unit * (high - low), low, high)
+    return np.asarray(np.clip(low + unit * (high - low), low, high), dtype=np.float64)
 
 
 def some_x(space: Space, low: float = 0.0, high: float = 1.0) -> st.SearchStrategy[FloatArray]:
@@ -80,7 +80,7 @@ def some_x(space: Space, low: float = 0.0, high: float = 1.0) -> st.SearchStrate
 
 
 def close(left: CoefficientTable, right: CoefficientTable) -> bool:
-    return np.allclose(left.members, right.members, rtol=0, atol=1e-8) and np.array_equal(left.base, right.base)
+    return bool(np.allclose(left.members, right.members, rtol=0, atol=1e-8)) and np.array_equal(left.base, right.base)
 
 
 def test_every_space_is_on_the_list() -> None:

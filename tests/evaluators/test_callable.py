@@ -26,7 +26,7 @@ def _function(folder: Path, body: str, parameters: str = "model, samples") -> st
 def test_values_may_be_a_list_a_tensor_or_an_array(tmp_path: Path, body: str) -> None:
     evaluator = CallableEvaluator("mine", _function(tmp_path, f"return {body}"), samples=3)
     scores = evaluator.score(None, ROWS)["mine"]["score"]
-    assert scores.samples.tolist() == [1.0, 3.0]
+    assert np.asarray(scores.samples).tolist() == [1.0, 3.0]
     assert scores.value == 2.0
 
 
@@ -42,8 +42,8 @@ def test_model_arguments_and_tokenizer_reach_the_function(tmp_path: Path) -> Non
     evaluator = CallableEvaluator("mine", function, 3, {"a": "maximize", "b": "minimize"}, {"scale": 2.0})
     evaluator.prepare(None, "four")
     scores = evaluator.score(None, ROWS)["mine"]
-    assert scores["a"].samples.tolist() == [0.0, 4.0]
-    assert scores["b"].samples.tolist() == [4.0, 6.0]
+    assert np.asarray(scores["a"].samples).tolist() == [0.0, 4.0]
+    assert np.asarray(scores["b"].samples).tolist() == [4.0, 6.0]
     assert evaluator.metrics() == {"mine": {"a": True, "b": False}}
 
 
@@ -95,3 +95,10 @@ def test_the_fingerprint_follows_the_functions_file(tmp_path: Path) -> None:
     third = tmp_path / "third"
     third.mkdir()
     assert CallableEvaluator("mine", _function(third, "return 2.0")).fingerprint() != first
+
+
+def test_two_functions_of_one_file_differ(tmp_path: Path) -> None:
+    path = tmp_path / "two.py"
+    path.write_text("def one(model, samples):\n    return samples\n\ndef two(model, samples):\n    return -samples\n")
+    one, two = (CallableEvaluator("mine", f"{path}:{name}").fingerprint() for name in ("one", "two"))
+    assert one != two

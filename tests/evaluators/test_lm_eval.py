@@ -68,7 +68,7 @@ def test_a_subset_scores_as_in_simple_evaluate(
             _values(results, task), rel=1e-5
         )
     logged = [sample["acc"] for sample in results["samples"]["tiny_choice"]]
-    assert scores["tiny_choice"]["acc"].samples.tolist() == logged
+    assert np.asarray(scores["tiny_choice"]["acc"].samples).tolist() == logged
 
 
 def test_directions_and_kinds_of_metrics(evaluator: LMEvalEvaluator, llama: Any) -> None:
@@ -79,24 +79,24 @@ def test_directions_and_kinds_of_metrics(evaluator: LMEvalEvaluator, llama: Any)
     scores = evaluator.score(llama, {task: np.arange(24) for task in ("tiny_binary", "tiny_rolling")})
     assert scores["tiny_binary"]["f1"].samples is None
     words = scores["tiny_rolling"]["word_perplexity"]
-    assert len(words.samples) == 24
+    assert np.asarray(words.samples).size == 24
     assert 0 < words.stderr < words.value
 
 
 def test_few_shot_prompts_do_not_depend_on_the_chosen_documents(evaluator: LMEvalEvaluator, llama: Any) -> None:
     full = evaluator.score(llama, {"tiny_shots": np.arange(24)})["tiny_shots"]["acc"].samples
     some = evaluator.score(llama, {"tiny_shots": np.arange(1, 24, 3)})["tiny_shots"]["acc"].samples
-    assert full[1::3].tolist() == some.tolist()
+    assert np.asarray(full)[1::3].tolist() == np.asarray(some).tolist()
 
 
 def test_num_fewshot_limit_and_chat_template_reach_the_prompts(llama: Any, tokenizer: Any, tasks_folder: Path) -> None:
-    options = {"num_fewshot": 1, "limit": 6, "apply_chat_template": True}
+    options: dict[str, Any] = {"num_fewshot": 1, "limit": 6, "apply_chat_template": True}
     evaluator = LMEvalEvaluator("language", ["tiny_shots"], include_path=str(tasks_folder), **options)
     evaluator.prepare(llama, tokenizer)
     assert evaluator.tasks() == {"tiny_shots": 6}
     ours = evaluator.score(llama, {"tiny_shots": np.arange(6)})["tiny_shots"]["acc"]
     results = _reference(llama, tokenizer, tasks_folder, ["tiny_shots"], log_samples=True, **options)
-    assert ours.samples.tolist() == [sample["acc"] for sample in results["samples"]["tiny_shots"]]
+    assert np.asarray(ours.samples).tolist() == [sample["acc"] for sample in results["samples"]["tiny_shots"]]
 
 
 def test_tasks_given_as_files(tasks_folder: Path) -> None:
@@ -142,9 +142,7 @@ def test_a_task_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         LMEvalEvaluator("language", ["broken"], include_path=str(tmp_path)).tasks()
 
 
-def test_models_and_tokenizers_that_do_not_serve_are_refused(
-    evaluator: LMEvalEvaluator, make: Any, llama: Any, tasks_folder: Path
-) -> None:
+def test_models_and_tokenizers_that_do_not_serve_are_refused(make: Any, llama: Any, tasks_folder: Path) -> None:
     one = LMEvalEvaluator("language", ["tiny_choice"], include_path=str(tasks_folder), apply_chat_template=True)
     with pytest.raises(InputError, match="needs a transformers model with a tokenizer, and got Sequential with"):
         one.prepare(make("tiny_net"), make("tiny_tokenizer"))
@@ -152,8 +150,21 @@ def test_models_and_tokenizers_that_do_not_serve_are_refused(
     plain.chat_template = None
     with pytest.raises(InputError, match="the tokenizer has no chat template"):
         one.prepare(llama, plain)
-    with pytest.raises(InputError, match="was prepared for another model"):
-        evaluator.score(make("tiny_llama"), {"tiny_choice": np.arange(2)})
+    with pytest.raises(InputError, match="evaluator 'language' has no requests yet; call prepare first"):
+        one.score(llama, {"tiny_choice": np.arange(2)})
+
+
+def test_another_model_may_be_scored_with_the_same_requests(
+    evaluator: LMEvalEvaluator, make: Any, llama: Any, tokenizer: Any, tasks_folder: Path
+) -> None:
+    rows = {"tiny_rolling": np.arange(24)}
+    before = evaluator.score(llama, rows)["tiny_rolling"]["bits_per_byte"].value
+    other = make("tiny_llama")
+    found = evaluator.score(other, rows)["tiny_rolling"]["bits_per_byte"].value
+    assert found == pytest.approx(
+        _values(_reference(other, tokenizer, tasks_folder, ["tiny_rolling"]), "tiny_rolling")["bits_per_byte"]
+    )
+    assert evaluator.score(llama, rows)["tiny_rolling"]["bits_per_byte"].value == before != found
 
 
 def test_weights_that_are_not_numbers_fail_the_trial(make: Any, tokenizer: Any, tasks_folder: Path) -> None:

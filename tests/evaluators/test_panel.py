@@ -33,8 +33,8 @@ def test_a_panel_scores_the_tasks_of_all_its_evaluators(config: dict[str, Any], 
     assert panel.metrics()["weights"] == {"size": False, "rank": True}
     scores = panel.score(model, {"weights": np.array([1, 7]), "shapes": np.arange(10)})
     assert list(scores) == ["weights", "shapes"]
-    assert scores["weights"]["rank"].samples.tolist() == [1.0, 7.0]
-    assert len(scores["shapes"]["loss"].samples) == 10
+    assert np.asarray(scores["weights"]["rank"].samples).tolist() == [1.0, 7.0]
+    assert np.asarray(scores["shapes"]["loss"].samples).size == 10
     assert list(panel.score(model, {"shapes": np.arange(3)})) == ["shapes"]
 
 
@@ -59,7 +59,9 @@ def test_a_task_claimed_twice_names_both_evaluators(config: dict[str, Any], make
         ({"kind": "calable"}, "nothing called 'calable' in evaluators; did you mean 'callable'"),
         ({"kind": None}, "evaluator 'weights' has no kind; give it one of: callable, dataloader, lm_eval, perplexity"),
         ({"sample": 3}, "evaluator 'weights' has no option 'sample'; did you mean 'samples'"),
-        ({"function": None}, "evaluator 'weights' lacks the options function"),
+        ({"function": None}, "evaluator 'weights' lacks function"),
+        ({"samples": "20"}, "evaluator 'weights': samples = '20'; Input should be a valid integer"),
+        ({"metrics": ["size"]}, r"evaluator 'weights': metrics = \['size'\]; Input should be"),
     ],
 )
 def test_bad_configurations_name_the_nearest(config: dict[str, Any], change: dict[str, Any], text: str) -> None:

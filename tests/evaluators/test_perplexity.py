@@ -25,7 +25,7 @@ def test_perplexity_is_that_of_the_models_own_loss(llama: Any, tokenizer: Any, t
     with torch.no_grad():
         losses = [llama(window[None], labels=window[None]).loss.item() for window in windows]
     assert scores["loss"].value == pytest.approx(np.mean(losses), rel=1e-4)
-    np.testing.assert_allclose(scores["loss"].samples, losses, rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(scores["loss"].samples), losses, rtol=1e-4)
     assert scores["perplexity"].value == pytest.approx(math.exp(np.mean(losses)), rel=1e-4)
     assert 0 < scores["perplexity"].stderr < scores["perplexity"].value
 
@@ -40,7 +40,7 @@ def test_the_number_of_windows_needs_a_tokenizer_but_no_model(tokenizer: Any, te
     assert evaluator.tasks()["text"] == len(text_file.read_bytes()) // 512
 
 
-def test_unusable_files_and_windows_are_refused(tmp_path: Path, tokenizer: Any, text_file: Path) -> None:
+def test_unusable_files_and_windows_are_refused(tmp_path: Path, llama: Any, tokenizer: Any, text_file: Path) -> None:
     with pytest.raises(InputError, match=r"no file 'nowhere\.txt'"):
         PerplexityEvaluator("text", "nowhere.txt")
     empty = tmp_path / "empty.txt"
@@ -52,6 +52,8 @@ def test_unusable_files_and_windows_are_refused(tmp_path: Path, tokenizer: Any, 
         PerplexityEvaluator("text", str(empty))
     with pytest.raises(InputError, match="window = 1, batch_size = 8"):
         PerplexityEvaluator("text", str(text_file), window=1)
+    with pytest.raises(InputError, match="window = 300, but the model attends to 256 tokens"):
+        PerplexityEvaluator("text", str(text_file), window=300).prepare(llama, tokenizer)
     empty.write_text("short")
     with pytest.raises(InputError, match="the text has 5 tokens, less than one window of 9"):
         PerplexityEvaluator("text", str(empty), window=9).prepare(None, tokenizer)

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -27,12 +27,12 @@ def test_mean_and_its_error_are_the_textbook_ones(each: np.ndarray) -> None:
     assert scores.replicates is None
 
 
-@settings(max_examples=20)
-@given(st.integers(60, 400), st.integers(0, 1000))
-def test_bootstrap_error_of_a_mean_is_near_the_analytic_one(count: int, seed: int) -> None:
-    each = np.random.default_rng(seed).normal(size=count)
-    scores = MetricScores.aggregate(each, np.mean)
-    assert scores.stderr == pytest.approx(MetricScores.mean(each).stderr, rel=0.15)
+@pytest.mark.parametrize("count", [40, 100, 250, 700])
+def test_bootstrap_error_of_a_mean_is_near_the_analytic_one(count: int) -> None:
+    drawn = np.random.default_rng(count).normal(size=(20, count))
+    ratios = [MetricScores.aggregate(each, np.mean).stderr / MetricScores.mean(each).stderr for each in drawn]
+    assert np.abs(np.subtract(ratios, 1)).max() < 0.15
+    assert np.mean(ratios) == pytest.approx(1, abs=0.08)
 
 
 @given(samples)
@@ -50,9 +50,9 @@ def test_aggregate_of_lists_and_arrays_agree(each: np.ndarray) -> None:
 def test_perplexity_is_the_direct_formula(nats: np.ndarray, tokens: np.ndarray) -> None:
     scores = MetricScores.weighted(nats, tokens, link="exp")
     assert scores.value == pytest.approx(math.exp(math.fsum(nats) / tokens.sum()))
-    np.testing.assert_allclose(scores.samples, np.exp(nats / tokens))
+    np.testing.assert_allclose(np.asarray(scores.samples), np.exp(nats / tokens))
     direct = [math.exp(nats[row].sum() / tokens[row].sum()) for row in resamples(12)]
-    np.testing.assert_allclose(scores.replicates, direct)
+    np.testing.assert_allclose(np.asarray(scores.replicates), np.asarray(direct))
 
 
 def test_a_weighted_mean_with_equal_weights_is_the_mean() -> None:
@@ -68,8 +68,7 @@ def test_a_sample_without_weight_takes_the_overall_value() -> None:
     assert scores.stderr == 0.0
 
 
-@settings(max_examples=20)
-@given(st.integers(0, 1000))
+@pytest.mark.parametrize("seed", range(5))
 def test_paired_difference_is_sharper_on_correlated_data(seed: int) -> None:
     generator = np.random.default_rng(seed)
     shared = generator.normal(size=150)

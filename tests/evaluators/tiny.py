@@ -68,7 +68,7 @@ def tiny_tokenizer() -> Any:
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=256
     )
     fast.chat_template = _CHAT
@@ -162,7 +162,7 @@ def _task_files() -> dict[str, dict[str, Any]]:
         "doc_to_target": "{{answer}}",
         "generation_kwargs": {"until": ["\n"], "max_gen_toks": 6},
     }
-    first = {"name": "first-word", "filter": [{"function": "regex", "regex_pattern": "([a-z]+)"}]}
+    first: dict[str, Any] = {"name": "first-word", "filter": [{"function": "regex", "regex_pattern": "([a-z]+)"}]}
     strict = {"name": "strict", "filter": [{"function": "remove_whitespace"}, {"function": "take_first"}]}
     first["filter"].append({"function": "take_first"})
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import optuna
@@ -38,7 +39,9 @@ def test_grid_is_lexicographic_and_complete() -> None:
 
 
 def test_grid_refuses_what_it_cannot_finish() -> None:
-    with pytest.raises(InputError, match="5 points in each of 8 dimensions has 390625 points, more than.*10000; lower"):
+    with pytest.raises(
+        InputError, match=r"5 points in each of 8 dimensions has 390625 points, more than.*10000; lower"
+    ):
         Grid().ask(nothing(Box(8)))
     with pytest.raises(InputError, match="points is 1; give at least 2"):
         Grid(points=1)
@@ -94,6 +97,19 @@ def test_generator_depends_on_all_its_numbers() -> None:
     assert generator(3, 4).random() == generator(3, 4).random()
 
 
+@pytest.mark.parametrize("options", [{"population": 3}, {"sigma": 0.0}, {"sigma": float("nan")}])
+def test_cmaes_refuses_what_cannot_work(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="give at least 4, and more than 0"):
+        Cmaes(**options)
+
+
+def test_cmaes_works_with_the_smallest_population() -> None:
+    history = history_at(Box(2), np.full((6, 2), 0.4) + 0.01 * np.arange(12).reshape(6, 2), np.arange(6.0))
+    x = Cmaes(population=4).ask(history)
+    assert x is not None
+    assert history.space.contains(x)
+
+
 class Corner(Searcher):
     """A searcher as a user writes it: one method."""
 
@@ -108,6 +124,16 @@ def test_a_searcher_is_one_method() -> None:
     assert [trial.params for trial in study.trials[1:3]] == [{"b": 2.0, "a": 7}] * 2
     assert len(study.trials) == 4
     assert study.trials[-1].params == study.best_trial.params
+
+
+@pytest.mark.parametrize("x", [[0.5], [0.5, 2.0], [0.5, np.nan], [[0.5, 0.5]]])
+def test_a_wrong_proposal_is_named(x: list[float]) -> None:
+    class Wrong(Searcher):
+        def propose(self, history: History, rng: np.random.Generator) -> FloatArray:
+            return np.array(x)
+
+    with pytest.raises(InputError, match=r"Wrong proposed \[.*\], not 2 numbers within the bounds; correct it"):
+        Wrong().ask(nothing(Box(2)))
 
 
 def test_a_finished_searcher_gives_the_best_outside_of_optimize() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -61,9 +63,10 @@ def test_more_knots_than_depths(depths: list[float], knots: int, most: int) -> N
         DepthKnots(Box(2), np.array(depths), knots)
 
 
-def test_no_knots() -> None:
-    with pytest.raises(InputError, match="knots is 0; give at least 1"):
-        DepthKnots(Box(2), np.linspace(0, 1, 3), 0)
+@pytest.mark.parametrize("knots", [0, -1, 2.5])
+def test_knots_are_counted(knots: Any) -> None:
+    with pytest.raises(InputError, match=f"knots is {knots}; give a whole number, at least 1"):
+        DepthKnots(Box(2), np.linspace(0, 1, 3), knots)
 
 
 def test_quantised_rounds_to_the_grid_within_the_bounds() -> None:

@@ -1,0 +1,222 @@
+"""Tiny real models, checkpoints on disk and in memory, and random banks; no network, no downloads."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import torch
+from torch import nn
+
+from mergesearch.engine.bank import DeltaBank, build_bank
+from mergesearch.engine.checkpoint import Checkpoint, TensorHeader
+from mergesearch.engine.live import LiveModel
+from mergesearch.engine.member import BankOptions, Member
+from mergesearch.engine.source import Source, Target
+from mergesearch.engine.tensors import floating_tensors
+from mergesearch.spaces.groups import Groups
+from mergesearch.spaces.table import CoefficientTable
+
+torch.set_num_threads(1)
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+class MemoryCheckpoint(Checkpoint):
+    """Tensors in memory; counts how often each is read."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        super().__init__(Path("memory"))
+        self.tensors = tensors
+        self.reads: Counter[str] = Counter()
+
+    @property
+    def headers(self) -> Mapping[str, TensorHeader]:
+        return {name: TensorHeader(tuple(value.shape), value.dtype) for name, value in self.tensors.items()}
+
+    def read(self, name: str) -> torch.Tensor:
+        self.reads[name] += 1
+        return self.tensors[name].clone()
+
+
+class Bag(nn.Module):
+    """A module whose parameters are copies of given tensors."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        super().__init__()
+        for name, value in tensors.items():
+            self.register_parameter(name, nn.Parameter(value.clone()))
+
+
+@dataclass(frozen=True)
+class World:
+    """Base and members in memory, and the grouping of their tensors."""
+
+    base: Tensors
+    members: Sequence[Tensors]
+    groups: Groups
+
+    def bank(self, **options: Any) -> DeltaBank:
+        """A bank of all members."""
+        return build_bank(self.base, self.sources(), BankOptions(**options))
+
+    def sources(self) -> list[Member]:
+        """The members, named a, b, c, …"""
+        target = target_of(self.base)
+        return [Member(n, Source(n, MemoryCheckpoint(m), target)) for n, m in zip("abcdefgh", self.members, strict=False)]
+
+    def live(self, kernel: str = "eager", **options: Any) -> LiveModel:
+        """A bound module."""
+        return LiveModel(Bag(self.base), self.bank(**options), self.groups, kernel)
+
+    def table(self, rows: Any, base: Any = None) -> CoefficientTable:
+        """A table from one row per group, or from one for all of them."""
+        members = np.broadcast_to(np.asarray(rows, dtype=float), (len(self.groups), len(self.members)))
+        return CoefficientTable(members.copy(), np.ones(len(members)) if base is None else np.asarray(base, dtype=float))
+
+    def merged(self, table: CoefficientTable) -> dict[str, torch.Tensor]:
+        """The candidate, in fp64 and without any rounding to the live dtype."""
+        return {name: self._merged(name, table) for name in self.base}
+
+    def _merged(self, name: str, table: CoefficientTable) -> torch.Tensor:
+        group = self.groups.of[name]
+        base = self.base[name].double()
+        deltas = [row * (m[name].double() - base) for row, m in zip(table.members[group], self.members, strict=True)]
+        return table.base[group] * base + sum(deltas, torch.zeros_like(base))
+
+
+def target_of(tensors: Tensors) -> Target:
+    """What members must match to be merged with `tensors`."""
+    return Target({name: TensorHeader(tuple(t.shape), t.dtype) for name, t in tensors.items()}, {})
+
+
+def groups_of(assigned: Mapping[str, int]) -> Groups:
+    """A grouping by tensor name."""
+    count = max(assigned.values()) + 1
+    return Groups(tuple(f"group {n}" for n in range(count)), np.linspace(0, 1, count), assigned)
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor's bytes, so that -0.0 and 0.0 differ."""
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).clone()
+
+
+def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether dtype, shape and all bits agree."""
+    return left.dtype == right.dtype and left.shape == right.shape and torch.equal(bits(left), bits(right))
+
+
+def weights(live: LiveModel) -> dict[str, torch.Tensor]:
+    """Copies of the live weights."""
+    return {name: tensor.clone() for name, tensor in live.tensors().items()}
+
+
+def one_rounding(value: torch.Tensor, exact: torch.Tensor, slack: float = 0.0) -> bool:
+    """Whether `value` is `exact` rounded once to its dtype: within one unit in the last place (and a slack)."""
+    info = torch.finfo(value.dtype)
+    unit = torch.clamp(exact.abs().double(), min=info.tiny) * info.eps
+    return bool(((value.double() - exact.double()).abs() <= unit + slack).all())
+
+
+def random_tensor(kind: str, shape: Sequence[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    """Weights of one kind: normal, subnormal, large, mixed magnitudes, or zeros of both signs."""
+    value = torch.randn(shape, generator=generator, dtype=torch.float64)
+    tiny, top = torch.finfo(dtype).tiny, torch.finfo(dtype).max
+    exponents = torch.randint(-20, 12, tuple(shape), generator=generator, dtype=torch.float64)
+    scale: Any = {"normal": 0.02, "subnormal": tiny / 8, "large": min(top / 64, 1e30), "mixed": 2.0**exponents, "zero": 0.0}
+    return (value * scale[kind]).to(dtype)
+
+
+def fine_tuned(kind: str, base: torch.Tensor, first: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
+    """A member's tensor: unchanged, near the base, far from it, sparse, another zero's sign, or the first member's."""
+    noise = torch.randn(base.shape, generator=generator, dtype=torch.float64)
+    spread = float(base.double().abs().max()) if base.numel() else 1.0
+    near = (base.double() + noise * 1e-3 * (spread or 0.02)).to(base.dtype)
+    made = {
+        "unchanged": base.clone(),
+        "near": near,
+        "far": (noise * (spread or 1.0)).to(base.dtype),
+        "sparse": torch.where(noise > 1, near, base),
+        "signs": torch.where(base == 0, -base, base),
+        "copy": near if first is None else first.clone(),
+    }
+    return made[kind]
+
+
+def save_member(folder: Path, model: Any, seed: int, sigma: float = 1e-3) -> Path:
+    """Save `model` with every floating tensor moved at random; put its weights back."""
+    kept = {name: tensor.detach().clone() for name, tensor in floating_tensors(model).items()}
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in floating_tensors(model).items():
+            tensor += (sigma * torch.randn(tensor.shape, generator=generator)).to(tensor.dtype)
+        model.save_pretrained(folder)
+        for name, tensor in floating_tensors(model).items():
+            tensor.copy_(kept[name])
+    return folder
+
+
+def llama(tied: bool = False, dtype: torch.dtype = torch.float32, seed: int = 0, **options: Any) -> Any:
+    """A random Llama of two layers of width 16."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": 48, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32}
+    return LlamaForCausalLM(LlamaConfig(**{**sizes, **heads, "tie_word_embeddings": tied, **options})).to(dtype)
+
+
+def gpt2(seed: int = 0) -> Any:
+    """A random GPT-2 of two layers of width 16, whose head is tied and whose linear layers are Conv1D."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(seed)
+    return GPT2LMHeadModel(GPT2Config(vocab_size=48, n_embd=16, n_layer=2, n_head=2, n_positions=32))
+
+
+def save_tokenizer(folder: Path, words: Sequence[str] = ("red", "green", "blue")) -> None:
+    """A word-level tokenizer beside a model."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: number for number, word in enumerate(["<unk>", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
+
+
+def save_adapter(folder: Path, model: Any, seed: int, **options: Any) -> Path:
+    """A LoRA adapter made by PEFT for a copy of `model`, with both factors (and whole modules) random."""
+    import copy
+
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    adapted = get_peft_model(copy.deepcopy(model), LoraConfig(**options))
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if parameter.requires_grad:
+                parameter += 0.05 * torch.randn_like(parameter)
+    adapted.save_pretrained(folder)
+    return folder
+
+
+class Normed(nn.Module):
+    """A convolution and a batch norm: floating buffers, and an integer one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 2)
+
+
+def normed() -> nn.Module:
+    """A module for `models.network`."""
+    return Normed()

@@ -39,8 +39,11 @@ def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mappi
     Raises:
         InputError: `destination` exists and is not empty.
     """
+    if destination.exists() and not destination.is_dir():
+        raise InputError(f"'{destination}' is a file; give another folder, or remove it first")
     if destination.exists() and any(destination.iterdir()):
         raise InputError(f"'{destination}' exists and is not empty; give another folder, or remove it first")
+    destination = destination.absolute()
     draft = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
     draft.mkdir(parents=True)
     try:
@@ -70,14 +73,18 @@ def _write_weights(live: LiveModel, base: Source, draft: Path, recipe: Mapping[s
     shards = _shards(base.checkpoint)
     for file, stored in shards.items():
         content = {name: tensors[names[name]] if name in names else base.checkpoint.read(name) for name in stored}
-        # Views of one buffer must be copied apart, for safetensors refuses tensors that share memory.
-        save_file({name: value.detach().cpu().clone() for name, value in content.items()}, draft / file, metadata)
+        save_file({name: _apart(value) for name, value in content.items()}, draft / file, metadata)
     if len(shards) > 1:
         weight_map = {name: file for file, stored in shards.items() for name in stored}
         index = {"metadata": _index_metadata(base.checkpoint), "weight_map": weight_map}
         (draft / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     _note_dtype(draft, tensors)
     return [draft / file for file in shards]
+
+
+def _apart(value: torch.Tensor) -> torch.Tensor:
+    """A copy on its own: safetensors refuses tensors that share memory or have gaps."""
+    return value.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _shards(base: Checkpoint) -> dict[str, list[str]]:

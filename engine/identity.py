@@ -10,7 +10,19 @@ from .adapter import AdapterCheckpoint
 from .checkpoint import Checkpoint, read_json
 
 # Keys of config.json that change what the weights mean while the shapes may stay the same.
-_KEYS = ("model_type", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "vocab_size")
+_KEYS = (
+    "model_type",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "n_layer",
+    "n_head",
+    "num_heads",
+    "encoder_attention_heads",
+    "decoder_attention_heads",
+    "vocab_size",
+)
 
 
 def check_same_model(name: str, member: Checkpoint, base: Checkpoint) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -31,7 +32,9 @@ class CompiledKernel:
     """The kernel that torch.compile builds; falls back to the eager one, once and for all, without a compiler."""
 
     def __init__(self) -> None:
-        self._write: Kernel = torch.compile(_write_fused, dynamic=False, fullgraph=True)
+        # Code of its own, for torch.compile counts the variants of one code object and gives up at the ninth.
+        own = FunctionType(_write_fused.__code__.replace(), globals(), "_write_fused")
+        self._write: Kernel = torch.compile(own, dynamic=False, fullgraph=True)
 
     def __call__(
         self, out: torch.Tensor, base: torch.Tensor, deltas: Sequence[torch.Tensor], coefficients: torch.Tensor

@@ -18,6 +18,8 @@ from .segment import Segment
 from .source import Source
 from .tensors import floating_tensors
 
+_LARGEST = float(np.finfo(np.float32).max)  # coefficients become fp32 numbers in the kernel
+
 
 class LiveModel:
     """A model bound to a bank. Weights are always recomputed from the base, never incremented.
@@ -38,7 +40,7 @@ class LiveModel:
         self.bank = bank
         self.groups = groups
         self._segments = [_LiveSegment(segment, groups, kernel) for segment in bank.segments]
-        self._scaled = False
+        self._stale = False  # whether tensors that no member changes may differ from the base
         tensors = floating_tensors(model)
         for segment in self._segments:
             for slot in segment.stored.slots:
@@ -58,13 +60,14 @@ class LiveModel:
         self._check(table)
         scaled = bool((table.base != 1).any())
         for segment in self._segments:
-            segment.write(table, everything=scaled or self._scaled)
-        self._scaled = scaled
+            segment.write(table, everything=scaled or self._stale)
+        self._stale = scaled
 
     @torch.no_grad()
     def write_source(self, source: Source) -> None:
         """Make the live model a checkpoint as it stands on disk, whatever transform the bank went through."""
         self.write(CoefficientTable.tied(np.zeros(len(self.bank.members)), len(self.groups.names)))
+        self._stale = True
         for segment in self._segments:
             for slot in segment.stored.slots:
                 view = slot.view(segment.weights)
@@ -72,7 +75,7 @@ class LiveModel:
                     view.copy_(source.read(slot.name))
                 factors = source.low_rank(slot.name)
                 if factors is not None:
-                    view.copy_(view.to(torch.float32) + factors.dense().to(view.device))
+                    view.copy_(view.to(segment.stored.scales.dtype) + factors.dense().to(view.device))
 
     @property
     def groups_digest(self) -> str:
@@ -86,12 +89,15 @@ class LiveModel:
     def _check(self, table: CoefficientTable) -> None:
         wanted = (len(self.groups.names), len(self.bank.members))
         if table.members.shape != wanted or table.base.shape != wanted[:1]:
+            given = " x ".join(map(str, table.members.shape))
             raise InputError(
-                f"the coefficient table is {table.members.shape[0]} x {table.members.shape[-1]}, "
+                f"the coefficient table is {given} with {table.base.size} numbers for the base, "
                 f"but there are {wanted[0]} groups and {wanted[1]} members; build it for this grouping"
             )
-        if not (np.isfinite(table.members).all() and np.isfinite(table.base).all()):
-            raise InputError("the coefficient table holds NaN or infinite coefficients; give finite numbers")
+        for values in (table.members, table.base):
+            beyond = values[~(np.abs(values) <= _LARGEST)]
+            if beyond.size:
+                raise InputError(f"the coefficient table holds {beyond[0]}, which no weight survives; give finite numbers")
 
 
 class _LiveSegment:

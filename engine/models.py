@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
 from ..spaces.groups import Groups, TensorPlace
+from .adapter import AdapterCheckpoint
 from .bank import DeltaBank, build_bank
 from .checkpoint import Checkpoint
 from .identity import check_same_model
@@ -123,6 +124,9 @@ def _check_anchors(anchors: Mapping[str, Checkpoint], members: Named) -> None:
     unknown = sorted(set(anchors) - set(members))
     if unknown:
         raise InputError(f"models.anchors names '{unknown[0]}', which is no member; members: {', '.join(members)}")
+    for name, anchor in anchors.items():
+        if isinstance(anchor, AdapterCheckpoint):
+            raise CheckpointError(f"the anchor of '{name}', '{anchor.path}', is an adapter; merge it into its base first")
 
 
 def _device(name: str) -> torch.device:

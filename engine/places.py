@@ -13,17 +13,19 @@ def tensor_places(model: nn.Module) -> list[TensorPlace]:
 
     Layers are the elements of the outermost `nn.ModuleList`s, whatever they are called; lists one after another
     (an encoder's and a decoder's) count on. A tensor's kind is the child of its layer that holds it (`self_attn`,
-    `mlp`); children that hold vectors only are of one kind, `norm`. Outside of layers it is the tensor's own module.
+    `mlp`); children that hold vectors only are of one kind, `norm`. Outside of layers it is the tensor's own module,
+    and its depth is 0 or 1 for before or after the layers of the innermost module that holds both (so the embeddings
+    of a decoder are input, although the encoder's layers stand before them).
     """
     layers = _layers(model)
     vectors = _vector_children(model, layers)
     tensors = floating_tensors(model)
     owners = [_owner(name, layers) for name in tensors]
-    first = next((position for position, owner in enumerate(owners) if owner), len(owners))
+    stacks = _stacks(list(tensors), owners)
     places = []
     for position, ((name, tensor), owner) in enumerate(zip(tensors.items(), owners, strict=True)):
         layer = layers[owner] if owner else None
-        depth = _depth(layer, len(layers)) if layer is not None else float(position > first)
+        depth = _depth(layer, len(layers)) if layer is not None else float(position > stacks[_stack(name, stacks)])
         places.append(TensorPlace(name, tensor.numel(), layer, depth, _kind(name, owner, vectors)))
     return places
 
@@ -36,6 +38,22 @@ def _layers(model: nn.Module) -> dict[str, int]:
             for child, _ in module.named_children():
                 layers[f"{path}.{child}" if path else child] = len(layers)
     return layers
+
+
+def _stacks(names: list[str], owners: list[str | None]) -> dict[str, int]:
+    """Path of every module that holds layers (the model itself is "") -> position of its first tensor in a layer."""
+    first: dict[str, int] = {"": len(names)}
+    for position, owner in reversed(list(enumerate(owners))):
+        if owner:
+            parts = owner.split(".")[:-1]
+            first.update({".".join(parts[:end]): position for end in range(len(parts) + 1)})
+    return first
+
+
+def _stack(name: str, stacks: dict[str, int]) -> str:
+    """The innermost of these modules that holds the tensor."""
+    parts = name.split(".")
+    return next(path for end in range(len(parts) - 1, -1, -1) if (path := ".".join(parts[:end])) in stacks)
 
 
 def _owner(name: str, layers: dict[str, int]) -> str | None:

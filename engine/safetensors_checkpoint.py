@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,7 +41,9 @@ class SafetensorsCheckpoint(Checkpoint):
     def shards(self) -> dict[str, Path]:
         """File that holds each tensor, by the tensor's name, in file order."""
         if self.path.is_dir() and (self.path / INDEX).is_file():
-            weight_map: dict[str, str] = read_json(self.path / INDEX).get("weight_map", {})
+            weight_map = read_json(self.path / INDEX).get("weight_map")
+            if not isinstance(weight_map, dict) or not weight_map:
+                raise CheckpointError(f"'{self.path / INDEX}' names no shards under 'weight_map'; copy it again")
             files = [self.path / name for name in sorted(set(weight_map.values()))]
         else:
             files = [self.path / SINGLE if self.path.is_dir() else self.path]
@@ -67,7 +70,7 @@ def _headers(file: Path) -> list[tuple[str, TensorHeader]]:
         return [(name, _header(file, name, opened.get_slice(name))) for name in opened.keys()]  # noqa: SIM118
 
 
-def _header(file: Path, name: str, stored: safe_open) -> TensorHeader:
+def _header(file: Path, name: str, stored: Any) -> TensorHeader:
     dtype = stored.get_dtype()
     if dtype not in _DTYPES:
         raise CheckpointError(f"'{file}': tensor '{name}' has dtype {dtype}, which cannot be merged; dequantise it")

@@ -56,7 +56,8 @@ class BaseTensors(Mapping[str, torch.Tensor]):
 
 
 def _stored(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    """Parameters, then persistent buffers, under all their names."""
-    kept = set(model.state_dict())
-    parameters: list[tuple[str, torch.Tensor]] = list(model.named_parameters(remove_duplicate=False))
-    return parameters + [(name, value) for name, value in model.named_buffers(remove_duplicate=False) if name in kept]
+    """Parameters and persistent buffers under all their names, module by module."""
+    place = {name: position for position, name in enumerate(model.state_dict())}
+    found: list[tuple[str, torch.Tensor]] = list(model.named_parameters(remove_duplicate=False))
+    found += [(name, value) for name, value in model.named_buffers(remove_duplicate=False) if name in place]
+    return sorted(found, key=lambda entry: place.get(entry[0], -1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -46,8 +47,11 @@ class TorchCheckpoint(Checkpoint):
 
 
 def _load(path: Path) -> object:
+    if not path.is_file():
+        raise CheckpointError(f"no file '{path}'; check the path, or copy the missing file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Files from before torch 1.6 are no archives, and cannot be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"'{path}' holds more than plain tensors and could run code; save its state_dict() as safetensors"

@@ -28,7 +28,7 @@ class Trim(Transform):
 
     def trim(self, delta: torch.Tensor) -> torch.Tensor:
         """Return a trimmed copy of one delta, any shape."""
-        kept = max(1, int(self.density * delta.numel()))
+        kept = min(max(1, int(self.density * delta.numel())), delta.numel())
         index = delta.abs().reshape(-1).topk(kept).indices
         trimmed = torch.zeros_like(delta).reshape(-1)
         trimmed[index] = delta.reshape(-1)[index]

@@ -1,46 +1,21 @@
-"""A Llama of 0.2 M parameters: one base that knows many skills half, and experts that know one each."""
+"""A Llama of 0.2 M parameters: one base that half knows many skills, and experts that know one each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from byte_tokenizer import byte_tokenizer
 from causal_lm import Corpus, Schedule, exact_match, fit
+from llama_recipe import LlamaRecipe, evaluation_documents, expert_documents, pre_training_documents
 from lm_eval_tasks import write_task
 from score_table import ScoreTable
-from string_skills import SKILLS, Document, documents
-from zoo_cache import Recipe
-
-
-@dataclass(frozen=True)
-class LlamaRecipe(Recipe):
-    """Hyper-parameters of the base and of its experts.
-
-    Attributes:
-        experts: Skills that get an expert and an lm-eval task; the base is pre-trained on every skill.
-        evaluation_length: Word length of the evaluation documents and of the experts' training.
-        base_lengths: Word lengths of pre-training: the long words are rare, which leaves room to gain.
-    """
-
-    hidden_size: int = 64
-    intermediate_size: int = 160
-    layers: int = 4
-    heads: int = 4
-    context: int = 64
-    experts: tuple[str, ...] = ("sort", "count", "unique", "caesar")
-    evaluation_length: int = 8
-    evaluation_documents: int = 400
-    base_lengths: tuple[int, ...] = (4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 8)
-    base_documents: int = 8000
-    expert_documents: int = 12000
-    base_schedule: Schedule = Schedule(steps=450, learning_rate=3e-3, final_fraction=0.2)
-    expert_schedule: Schedule = Schedule(steps=200, learning_rate=4e-4, final_fraction=0.05)
+from string_skills import Document
 
 
 def network(recipe: LlamaRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -63,60 +38,50 @@ def network(recipe: LlamaRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaFor
     return LlamaForCausalLM(config)
 
 
+@dataclass(frozen=True)
+class _Trainer:
+    """One model, trained again and again, with what every training shares."""
+
+    model: LlamaForCausalLM
+    tokenizer: PreTrainedTokenizerFast
+    evaluation: dict[str, Corpus]
+    folder: Path
+    seed: int
+
+    def train(self, name: str, documents: list[Document], schedule: Schedule) -> dict[str, float]:
+        """Train the model from where it is, save it under its name, and return its score on every task."""
+        fit(self.model, Corpus.of(documents, self.tokenizer), schedule, self.seed)
+        self.model.save_pretrained(self.folder / name)
+        self.tokenizer.save_pretrained(self.folder / name)
+        return {task: exact_match(self.model, corpus) for task, corpus in self.evaluation.items()}
+
+
 def train_llama(recipe: LlamaRecipe, home: Path, announce: Callable[[str], None], folder: Path) -> ScoreTable:
     """Train the base and its experts, and write them with their tokenizer and tasks.
 
     Args:
         recipe: The hyper-parameters.
-        home: Final place of `folder`, which the tasks name their data by.
+        home: Final place of `folder`, where the tasks look for their data.
         announce: Called with one line of progress before each training.
         folder: Empty folder to write `base`, one folder per expert, and `tasks` to.
 
     Returns:
         The exact-match accuracy of every model on every expert's task.
     """
+    disable_progress_bar()
     tokenizer = byte_tokenizer(recipe.context)
-    questions = _evaluation_documents(recipe)
-    _write_tasks(questions, folder / "tasks", home / "tasks")
-    evaluate = partial(_scores, corpora={name: Corpus.of(drawn, tokenizer) for name, drawn in questions.items()})
-    model = network(recipe, tokenizer)
-    scores = {}
-    base: dict[str, torch.Tensor] = {}
-    for name in ("base", *recipe.experts):
-        announce(f"llama: training {name}")
-        if base:
-            model.load_state_dict(base)
-        schedule = recipe.expert_schedule if base else recipe.base_schedule
-        fit(model, _training_corpus(recipe, name, questions, tokenizer), schedule, recipe.seed)
-        base = base or {key: tensor.clone() for key, tensor in model.state_dict().items()}
-        scores[name] = evaluate(model)
-        model.save_pretrained(folder / name)
-        tokenizer.save_pretrained(folder / name)
+    held_out = evaluation_documents(recipe)
+    for skill, drawn in held_out.items():
+        write_task(skill, drawn, folder / "tasks", home / "tasks")
+    evaluation = {skill: Corpus.of(drawn, tokenizer) for skill, drawn in held_out.items()}
+    trainer = _Trainer(network(recipe, tokenizer), tokenizer, evaluation, folder, recipe.seed)
+    pre_training = pre_training_documents(recipe, held_out)
+    announce("llama: training base")
+    scores = {"base": trainer.train("base", pre_training, recipe.base_schedule)}
+    base = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    for skill in recipe.experts:
+        announce(f"llama: training {skill}")
+        trainer.model.load_state_dict(base)
+        drawn = expert_documents(recipe, skill, held_out[skill], pre_training)
+        scores[skill] = trainer.train(skill, drawn, recipe.expert_schedule)
     return ScoreTable(scores, recipe.evaluation_documents)
-
-
-def _evaluation_documents(recipe: LlamaRecipe) -> dict[str, list[Document]]:
-    count, lengths = recipe.evaluation_documents, [recipe.evaluation_length]
-    return {name: documents(name, count, lengths, seed=recipe.seed) for name in recipe.experts}
-
-
-def _training_corpus(recipe: LlamaRecipe, model: str, held_out: dict[str, list[Document]],
-                     tokenizer: PreTrainedTokenizerFast) -> Corpus:
-    """Encode what a model is trained on: every skill for the base, long words of one skill for an expert."""
-    is_base = model == "base"
-    count = recipe.base_documents if is_base else recipe.expert_documents
-    lengths = recipe.base_lengths if is_base else (recipe.evaluation_length,)
-    drawn: list[Document] = []
-    for name in SKILLS if is_base else (model,):
-        drawn += documents(name, count, lengths, recipe.seed + 1, excluded=set(held_out.get(name, ())))
-    return Corpus.of(drawn, tokenizer)
-
-
-def _write_tasks(questions: dict[str, list[Document]], folder: Path, home: Path) -> None:
-    folder.mkdir(parents=True)
-    for name, drawn in questions.items():
-        write_task(name, drawn, folder, home)
-
-
-def _scores(model: LlamaForCausalLM, corpora: dict[str, Corpus]) -> dict[str, float]:
-    return {name: exact_match(model, corpus) for name, corpus in corpora.items()}

@@ -44,10 +44,11 @@ def write_task(skill: str, documents: Sequence[Document], folder: Path, home: Pa
     Args:
         skill: Name of the skill.
         documents: The evaluation documents.
-        folder: Existing folder to write to.
+        folder: Folder to write to.
         home: Folder that the files will be read from, when they have reached their final place.
     """
     name = task_name(skill)
+    folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(asdict(document)) for document in documents]
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     data = json.dumps(str(home.resolve() / f"{name}.jsonl"))

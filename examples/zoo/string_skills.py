@@ -52,8 +52,9 @@ SKILLS = {
 }
 
 
-def documents(name: str, count: int, lengths: Sequence[int], seed: int,
-              excluded: Collection[Document] = ()) -> list[Document]:
+def documents(
+    name: str, count: int, lengths: Sequence[int], seed: int, excluded: Collection[Document] = ()
+) -> list[Document]:
     """Draw distinct questions of one skill.
 
     Args:

@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 from digits_training import DigitsRecipe, train_digits
-from llama_training import LlamaRecipe, train_llama
+from llama_recipe import LlamaRecipe
+from llama_training import train_llama
 from trajectory_training import TrajectoryRecipe, train_trajectory
 from zoo_cache import Artefacts, train_once
 

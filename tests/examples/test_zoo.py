@@ -12,7 +12,7 @@ from byte_tokenizer import byte_tokenizer
 from classifier_fit import accuracies
 from digits import dataset, network, training_set
 from digits_training import DigitsRecipe
-from llama_training import LlamaRecipe
+from llama_recipe import LlamaRecipe
 from lm_eval_tasks import task_name
 from safetensors.torch import load_file
 from score_table import ScoreTable

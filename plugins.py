@@ -10,11 +10,13 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from .errors import InputError, nearest
+from .errors import InputError, MergesearchError, nearest
 
 T = TypeVar("T")
 
@@ -60,6 +62,26 @@ def load_object(reference: str) -> Any:
     return getattr(module, attribute)
 
 
+def call_user(what: str, function: Callable[..., Any], **arguments: Any) -> Any:
+    """Call a function of the user's; whatever it raises becomes one line that says what was called.
+
+    Raises:
+        InputError: the function raised.
+    """
+    try:
+        return function(**arguments)
+    except MergesearchError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{what} failed with {type(error).__name__}: {_first_line(error)}; --debug shows where"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+
+
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
@@ -74,7 +96,7 @@ def _module_of_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"no file '{path}'; check the path, which is relative to the current folder")
     path = path.resolve()
-    name = f"mergesearch_file_{path.stem}_{abs(hash(str(path))):x}"
+    name = f"mergesearch_file_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -85,7 +107,7 @@ def _module_of_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        call_user(f"importing '{path}'", spec.loader.exec_module, module=module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -19,6 +19,7 @@ from .torch_checkpoint import TorchCheckpoint
 
 CONFIG = "adapter_config.json"
 _PREFIX = "base_model.model."
+_MOVES_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")  # starts of `init_lora_weights` that change the base too
 _FACTOR = re.compile(r"^(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(\.weight)?$")
 
 
@@ -55,12 +56,18 @@ class AdapterCheckpoint(Checkpoint):
         if kind != "LORA":
             raise CheckpointError(f"'{path}' is a {kind} adapter; only LoRA is linear, so merge it into its base first")
         if self.options.get("use_dora"):
-            raise CheckpointError(f"'{path}' uses DoRA, which is not linear in its factors; merge it into its base first")
+            raise CheckpointError(f"'{path}' uses DoRA, not linear in its factors; merge it into its base first")
+        start = self.options.get("init_lora_weights")
+        if isinstance(start, str) and start.lower().startswith(_MOVES_BASE):
+            raise CheckpointError(
+                f"'{path}' started from '{start}', which changes the base as well; convert it to plain LoRA with PEFT "
+                "(path_initial_model_for_weight_conversion), or merge it into its base first"
+            )
 
     @cached_property
     def _stored(self) -> Checkpoint:
-        single = self.path / "adapter_model.safetensors"
-        return SafetensorsCheckpoint(single) if single.is_file() else TorchCheckpoint(self.path / "adapter_model.bin")
+        single, pickled = self.path / "adapter_model.safetensors", self.path / "adapter_model.bin"
+        return TorchCheckpoint(pickled) if pickled.is_file() and not single.is_file() else SafetensorsCheckpoint(single)
 
     @cached_property
     def _factors(self) -> dict[str, dict[str, str]]:
@@ -72,7 +79,7 @@ class AdapterCheckpoint(Checkpoint):
                 factors.setdefault(f"{match['module']}.weight", {})[match["side"]] = stored
         for weight, sides in factors.items():
             if set(sides) != {"A", "B"}:
-                raise CheckpointError(f"'{self.path}': '{weight}' has only the factor {', '.join(sides)}; save it again")
+                raise CheckpointError(f"'{self.path}': '{weight}' has only factor {', '.join(sides)}; save it again")
         return factors
 
     @cached_property
@@ -90,21 +97,36 @@ class AdapterCheckpoint(Checkpoint):
         stored = next(key for key in self._stored.headers if _plain(key) == name and not _is_factor(key))
         return self._stored.read(stored)
 
-    def low_rank(self, name: str) -> LowRank:
-        """Return the factored delta of the base's weight `name`, oriented like the weight."""
+    def shape(self, name: str, transposed: bool = False) -> tuple[int, int]:
+        """Shape of the delta that `low_rank` gives; reads headers only."""
+        sides = self._factors[name]
+        down, up = (self._stored.headers[sides[side]].shape for side in "AB")
+        if len(down) != 2 or len(up) != 2:
+            raise CheckpointError(f"'{self.path}': '{name}' has factors of {len(down)} dimensions; only matrices merge")
+        return (down[1], up[0]) if transposed or _is_embedding(sides["A"]) else (up[0], down[1])
+
+    def low_rank(self, name: str, transposed: bool = False) -> LowRank:
+        """Return the factored delta of the base's weight `name`, oriented like the weight.
+
+        Args:
+            name: the weight.
+            transposed: whether its module stores it as `inputs x outputs`, so that ΔWᵀ = s·Aᵀ·Bᵀ, as embeddings do.
+                Only the module can tell: PEFT's `fan_in_fan_out` is that of the last module it adapted.
+        """
         sides = self._factors[name]
         down, up = self._stored.read(sides["A"]), self._stored.read(sides["B"])
-        if down.ndim != 2 or up.ndim != 2:
-            raise CheckpointError(f"'{self.path}': '{name}' has factors of {down.ndim} dimensions; only matrices merge")
         scale = self._scale(name, rank=down.shape[0])
-        # Embeddings and Conv1D layers store the weight transposed: ΔWᵀ = s·Aᵀ·Bᵀ.
-        transposed = "lora_embedding_" in sides["A"] or bool(self.options.get("fan_in_fan_out"))
-        return LowRank(down.T, up.T, scale) if transposed else LowRank(up, down, scale)
+        turned = transposed or _is_embedding(sides["A"])
+        return LowRank(down.T, up.T, scale) if turned else LowRank(up, down, scale)
 
     def _scale(self, name: str, rank: int) -> float:
         module = name.removesuffix(".weight")
         alpha = float(_matching(self.options.get("alpha_pattern") or {}, module, self.options["lora_alpha"]))
         return alpha / math.sqrt(rank) if self.options.get("use_rslora") else alpha / rank
+
+
+def _is_embedding(stored: str) -> bool:
+    return ".lora_embedding_" in stored
 
 
 def _is_factor(stored: str) -> bool:

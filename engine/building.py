@@ -117,7 +117,7 @@ class SegmentBuilder:
         self._note(member.name, name, value, *([anchor] if member.anchor else []))
         if not bool(torch.isfinite(value.to(base.dtype)).all()):
             raise CheckpointError(
-                f"member '{member.name}': tensor '{name}' exceeds the range of {base.dtype}; set models.dtype to a wider one"
+                f"member '{member.name}': tensor '{name}' exceeds the range of {base.dtype}; set a wider models.dtype"
             )
         return value, anchor
 
@@ -127,9 +127,9 @@ class SegmentBuilder:
 
     def _store(self, draft: _Draft, slot: Slot, number: int, delta: torch.Tensor) -> None:
         if not bool(torch.isfinite(delta).all()):
+            owner = self._members[number].name
             raise CheckpointError(
-                f"member '{self._members[number].name}': the delta of '{slot.name}' exceeds the range of {delta.dtype}; "
-                "train or download it again"
+                f"member '{owner}': the delta of '{slot.name}' exceeds the range of {delta.dtype}; train it again"
             )
         if number not in draft.deltas:
             dtype = torch.float16 if self.options.storage == "fp16" else delta.dtype
@@ -174,7 +174,7 @@ class SegmentBuilder:
     def _note(self, owner: str, name: str, *tensors: torch.Tensor) -> None:
         for tensor in tensors:
             self._digest.update(f"{owner}\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}".encode())
-            self._digest.update(tensor.contiguous().cpu().reshape(-1).view(torch.uint8).numpy())
+            self._digest.update(tensor.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -97,7 +97,7 @@ class LiveModel:
         for values in (table.members, table.base):
             beyond = values[~(np.abs(values) <= _LARGEST)]
             if beyond.size:
-                raise InputError(f"the coefficient table holds {beyond[0]}, which no weight survives; give finite numbers")
+                raise InputError(f"the coefficient table holds {beyond[0]}, no finite fp32 number; give finite numbers")
 
 
 class _LiveSegment:
@@ -143,7 +143,7 @@ class _LiveSegment:
                 self.weights.view(-1)[patch.index[hit]] = patch.value[hit]
 
     def _write_factored(self, slot: Slot, table: CoefficientTable) -> None:
-        """base + dense deltas + Σ C·s·B·A, with one matrix product over the concatenated factors."""
+        """Base + dense deltas + Σ C·s·B·A, with one matrix product over the concatenated factors."""
         stored = self.stored
         group = int(self._group_of_block[slot.first])
         coefficients = {number: table.members[group, number] for number in stored.factors[slot.name]}

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, InputError, nearest
 from ..plugins import load_object
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, TensorHeader
 from .source import Source, Target
 from .tensors import floating_tensors, tied_names
 
-log = logging.getLogger(__name__)
+_DTYPES = {str(dtype)[6:]: dtype for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)}
 
 
 def load_model(base: Checkpoint, network: str | None, dtype: str | None = None) -> nn.Module:
@@ -24,16 +24,16 @@ def load_model(base: Checkpoint, network: str | None, dtype: str | None = None) 
     Args:
         base: the base's checkpoint.
         network: `module:function` that builds the untrained module; None for a transformers folder.
-        dtype: name of the floating dtype to run in; None for the stored one.
+        dtype: name of the floating dtype to run in; None for the stored one, or the one that `network` builds.
 
     Raises:
-        InputError: unknown dtype; no `network` given for a lone file.
+        InputError: unknown dtype; no `network` given for a lone file, or it builds no module.
         CheckpointError: the architecture is unknown, or the weights do not fit the module.
     """
     wanted = _dtype(dtype)
+    _ = base.headers  # a broken file is named here, before anything else stumbles over it
     if network:
-        model: nn.Module = load_object(network)()
-        model.load_state_dict({name: base.read(name) for name in base.headers})
+        model = _build(network, base)
     elif base.folder and base.config:
         model = _load_transformers(base.folder, base.config, wanted)
     else:
@@ -55,14 +55,33 @@ def load_tokenizer(base: Checkpoint) -> Any | None:
 
 def target_of(model: nn.Module, base: Checkpoint, ignore: tuple[str, ...] = ()) -> Target:
     """What members must match: the live model's floating tensors, and what else the base's files hold."""
-    from .checkpoint import TensorHeader
-
     headers = {
         name: TensorHeader(tuple(tensor.shape), tensor.dtype) for name, tensor in floating_tensors(model).items()
     }
-    target = Target(headers, tied_names(model), frozenset(base.headers), ignore)
+    conv1d = [path for path, module in model.named_modules() if type(module).__name__ == "Conv1D"]
+    target = Target(
+        headers=headers,
+        tied=tied_names(model),
+        spare=frozenset(base.headers),
+        ignore=ignore,
+        transposed=frozenset(f"{path}.weight" for path in conv1d),
+    )
     Source("base", base, target)
     return target
+
+
+def _build(network: str, base: Checkpoint) -> nn.Module:
+    model = load_object(network)()
+    if not isinstance(model, nn.Module):
+        raise InputError(f"models.network '{network}' returns a {type(model).__name__}, no torch module; return one")
+    try:
+        model.load_state_dict({name: base.read(name) for name in base.headers})
+    except RuntimeError as error:
+        differences = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise CheckpointError(
+            f"'{base.path}' does not fit the module that '{network}' builds ({differences}); build the network it is of"
+        ) from error
+    return model
 
 
 def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype | None) -> nn.Module:
@@ -72,13 +91,18 @@ def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype 
     architecture = next((getattr(transformers, name) for name in names if hasattr(transformers, name)), None)
     if architecture is None:
         raise CheckpointError(
-            f"'{folder}' has the architecture {names or 'none'}, which this transformers does not know; "
-            "update transformers, or set models.network to a function that builds the module"
+            f"'{folder}' is of architecture {names or 'none'}, which this transformers does not know; "
+            "upgrade transformers, or set models.network to a function that builds the module"
         )
     verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity(logging.ERROR)
     try:
         model: nn.Module = architecture.from_pretrained(folder, dtype=dtype or "auto")
+    except (RuntimeError, ValueError, OSError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"transformers cannot load '{folder}' as {architecture.__name__} ({first_line}); copy or download it again"
+        ) from error
     finally:
         transformers.logging.set_verbosity(verbosity)
     return model
@@ -87,7 +111,6 @@ def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype 
 def _dtype(name: str | None) -> torch.dtype | None:
     if name is None:
         return None
-    found = getattr(torch, name, None)
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise InputError(f"dtype '{name}' is no floating dtype of torch; give float32, bfloat16 or float16")
-    return found
+    if name not in _DTYPES:
+        raise InputError(f"cannot run in dtype '{name}'; {nearest(name, _DTYPES)}")
+    return _DTYPES[name]

@@ -126,7 +126,7 @@ def _check_anchors(anchors: Mapping[str, Checkpoint], members: Named) -> None:
         raise InputError(f"models.anchors names '{unknown[0]}', which is no member; members: {', '.join(members)}")
     for name, anchor in anchors.items():
         if isinstance(anchor, AdapterCheckpoint):
-            raise CheckpointError(f"the anchor of '{name}', '{anchor.path}', is an adapter; merge it into its base first")
+            raise CheckpointError(f"the anchor of '{name}', '{anchor.path}', is an adapter; merge it into its base")
 
 
 def _device(name: str) -> torch.device:

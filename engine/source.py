@@ -22,12 +22,14 @@ class Target:
         tied: further name of a tied tensor -> its first name.
         spare: names that the base's files hold beside these (integer buffers, unused heads); members may, too.
         ignore: globs of tensors that stay at the base's values, whatever the members hold.
+        transposed: names of matrices that their modules store as `inputs x outputs` (GPT-2's Conv1D).
     """
 
     headers: Mapping[str, TensorHeader]
     tied: Mapping[str, str]
     spare: frozenset[str] = frozenset()
     ignore: tuple[str, ...] = ()
+    transposed: frozenset[str] = frozenset()
 
     def merged(self) -> list[str]:
         """Names of the tensors to merge, in the model's order, without the ignored ones."""
@@ -71,19 +73,19 @@ class Source:
         """
         value = self._read(self._stored[name], name)
         for alias, first in self._target.tied.items():
-            if first == name and alias in self.checkpoint.headers and alias != self._stored[name]:
-                if not torch.equal(value, self.checkpoint.read(alias)):
-                    raise CheckpointError(
-                        f"member '{self.name}': '{alias}' differs from '{name}', which the base ties to it; "
-                        "untie the base, or tie the member"
-                    )
+            copied = first == name and alias in self.checkpoint.headers and alias != self._stored[name]
+            if copied and not torch.equal(value, self.checkpoint.read(alias)):
+                raise CheckpointError(
+                    f"member '{self.name}': '{alias}' differs from '{name}', which the base ties to it; "
+                    "untie the base, or tie the member"
+                )
         return value
 
     def low_rank(self, name: str) -> LowRank | None:
         """Return the factored delta of a tensor, or None where the checkpoint has none."""
         if not isinstance(self.checkpoint, AdapterCheckpoint) or name not in self.checkpoint.factored:
             return None
-        factors = self.checkpoint.low_rank(name)
+        factors = self.checkpoint.low_rank(name, name in self._target.transposed)
         for side in (factors.up, factors.down):
             _check_finite(self.name, name, side)
         return factors
@@ -105,9 +107,10 @@ class Source:
         for name in adapter.factored:
             header = self._target.headers.get(name)
             if header is None:
-                raise CheckpointError(f"adapter '{self.name}' changes '{name}', which the base does not have")
-            factors = adapter.low_rank(name)
-            shape = (factors.up.shape[0], factors.down.shape[1])
+                tied = self._target.tied.get(name)
+                why = f"the base ties to '{tied}'; untie the base" if tied else "the base lacks; give the adapter's own base"
+                raise CheckpointError(f"adapter '{self.name}' changes '{name}', which {why}")
+            shape = adapter.shape(name, name in self._target.transposed)
             if shape != header.shape:
                 raise CheckpointError(
                     f"adapter '{self.name}': '{name}' is {shape[0]} x {shape[1]}, the base has {header}; "
@@ -156,7 +159,8 @@ def _stored_names(checkpoint: Checkpoint, target: Target) -> dict[str, str]:
     for name in target.headers:
         plain = [name, *aliases.get(name, [])]
         shifted = [other for prefix in prefixes for other in (prefix + name, name.removeprefix(prefix))]
-        stored = next((other for other in [*plain, *shifted] if other in checkpoint.headers), None)
+        others = [*plain, *(other for other in shifted if other not in target.headers)]
+        stored = next((other for other in others if other in checkpoint.headers), None)
         if stored is not None:
             found[name] = stored
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..plugins import load_object
+from ..plugins import call_user, load_object
 from ._digest import digest
 from ._scoring import undisturbed
 
@@ -55,7 +55,7 @@ def read_table(task: str, reference: str, arguments: Mapping[str, Any]) -> Table
     from torch.utils.data import default_collate
 
     with undisturbed():  # a dataset that draws random numbers is the same one in every process
-        dataset = load_object(reference)(**arguments)
+        dataset = call_user(f"task '{task}': {reference}", load_object(reference), **arguments)
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")) or len(dataset) == 0:
             raise InputError(f"task '{task}': {reference} returned {dataset!r}, not a map-style dataset with samples")
         items = [dataset[index] for index in range(len(dataset))]

@@ -101,8 +101,8 @@ class PerplexityEvaluator(Evaluator):
         return {self.name: scores}
 
     def fingerprint(self) -> str:
-        """Hash (hexadecimal) of the options and the file's bytes; the tokenizer belongs to the base model."""
-        return digest("perplexity", self._content, self.window, self.batch_size)
+        """Hash (hexadecimal) of the options and the file's bytes, and of its tokens once they are known."""
+        return digest("perplexity", self._content, self.window, self.batch_size, self._windows)
 
     def _prepared(self) -> NDArray[np.int64]:
         if self._windows is None:

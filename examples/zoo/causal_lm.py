@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from string_skills import Document
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-from string_skills import Document
 
 IGNORED = -100  # the label that cross-entropy skips
 

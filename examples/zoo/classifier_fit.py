@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from digits import TRANSFORMS, dataset
 from torch import nn
 from torch.nn.functional import cross_entropy
-
-from digits import TRANSFORMS, dataset
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-from torch import nn
-
 from classifier_fit import accuracies, batches, step
 from digits import TRANSFORMS, dataset, network, training_set
+from safetensors.torch import save_file
 from score_table import ScoreTable
+from torch import nn
 from zoo_cache import Recipe
 
 BASE_TASK = "upright"

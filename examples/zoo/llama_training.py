@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.utils.logging import disable_progress_bar
-
 from byte_tokenizer import byte_tokenizer
 from causal_lm import Corpus, Schedule, exact_match, fit
 from llama_recipe import LlamaRecipe, evaluation_documents, expert_documents, pre_training_documents
 from lm_eval_tasks import write_task
 from score_table import ScoreTable
 from string_skills import Document
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 
 def network(recipe: LlamaRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
-
 from digits_training import DigitsRecipe, train_digits
 from llama_recipe import LlamaRecipe
 from llama_training import train_llama
+from rich.console import Console
 from trajectory_training import TrajectoryRecipe, train_trajectory
 from zoo_cache import Artefacts, train_once
 
@@ -57,7 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     for name, artefacts in build_zoo(options.out, options.only, console.print).items():
         console.print(artefacts.scores.render(name))
-        console.print("trained now" if artefacts.trained else "found in the cache: nothing was trained", artefacts.folder)
+        console.print(
+            "trained now" if artefacts.trained else "found in the cache: nothing was trained", artefacts.folder
+        )
     console.print(f"{time.perf_counter() - started:.1f} s in all")
 
 

@@ -12,10 +12,9 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
-
 from classifier_fit import Batch, accuracies, batches, step
 from digits import TRANSFORMS, dataset, network, training_set
+from safetensors.torch import save_file
 from score_table import ScoreTable
 from zoo_cache import Recipe
 

@@ -70,7 +70,8 @@ class World:
     def sources(self) -> list[Member]:
         """The members, named a, b, c, …"""
         target = target_of(self.base)
-        return [Member(n, Source(n, MemoryCheckpoint(m), target)) for n, m in zip("abcdefgh", self.members, strict=False)]
+        named = zip("abcdefgh", self.members, strict=False)
+        return [Member(name, Source(name, MemoryCheckpoint(member), target)) for name, member in named]
 
     def live(self, kernel: str = "eager", **options: Any) -> LiveModel:
         """A bound module."""
@@ -79,7 +80,7 @@ class World:
     def table(self, rows: Any, base: Any = None) -> CoefficientTable:
         """A table from one row per group, or from one for all of them."""
         members = np.broadcast_to(np.asarray(rows, dtype=float), (len(self.groups), len(self.members)))
-        return CoefficientTable(members.copy(), np.ones(len(members)) if base is None else np.asarray(base, dtype=float))
+        return CoefficientTable(members.copy(), np.ones(len(members)) if base is None else np.array(base, dtype=float))
 
     def merged(self, table: CoefficientTable) -> dict[str, torch.Tensor]:
         """The candidate, in fp64 and without any rounding to the live dtype."""
@@ -130,7 +131,8 @@ def random_tensor(kind: str, shape: Sequence[int], dtype: torch.dtype, generator
     value = torch.randn(shape, generator=generator, dtype=torch.float64)
     tiny, top = torch.finfo(dtype).tiny, torch.finfo(dtype).max
     exponents = torch.randint(-20, 12, tuple(shape), generator=generator, dtype=torch.float64)
-    scale: Any = {"normal": 0.02, "subnormal": tiny / 8, "large": min(top / 64, 1e30), "mixed": 2.0**exponents, "zero": 0.0}
+    large = min(top / 64, 1e30)
+    scale: Any = {"normal": 0.02, "subnormal": tiny / 8, "large": large, "mixed": 2.0**exponents, "zero": 0.0}
     return (value * scale[kind]).to(dtype)
 
 
@@ -155,7 +157,7 @@ def save_member(folder: Path, model: Any, seed: int, sigma: float = 1e-3) -> Pat
     kept = {name: tensor.detach().clone() for name, tensor in floating_tensors(model).items()}
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, tensor in floating_tensors(model).items():
+        for tensor in floating_tensors(model).values():
             tensor += (sigma * torch.randn(tensor.shape, generator=generator)).to(tensor.dtype)
         model.save_pretrained(folder)
         for name, tensor in floating_tensors(model).items():
@@ -200,7 +202,7 @@ def save_adapter(folder: Path, model: Any, seed: int, **options: Any) -> Path:
     torch.manual_seed(seed)
     adapted = get_peft_model(copy.deepcopy(model), LoraConfig(**options))
     with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
+        for parameter in adapted.parameters():
             if parameter.requires_grad:
                 parameter += 0.05 * torch.randn_like(parameter)
     adapted.save_pretrained(folder)

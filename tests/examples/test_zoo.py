@@ -146,8 +146,13 @@ def test_lm_eval_agrees_with_the_recorded_scores(zoo: Path) -> None:
     assert {task_name(skill) for skill in experts} <= set(manager.all_tasks)
     skill = experts[0]
     result = lm_eval.simple_evaluate(
-        model="hf", model_args={"pretrained": str(zoo / "llama" / skill), "dtype": "float32"}, device="cpu",
-        batch_size=256, tasks=[task_name(skill)], task_manager=manager, bootstrap_iters=0,
+        model="hf",
+        model_args={"pretrained": str(zoo / "llama" / skill), "dtype": "float32"},
+        device="cpu",
+        batch_size=256,
+        tasks=[task_name(skill)],
+        task_manager=manager,
+        bootstrap_iters=0,
     )
     measured = result["results"][task_name(skill)]["exact_match,none"]
     recorded = ScoreTable.load(zoo / "llama" / SCORES_FILE)

@@ -85,7 +85,9 @@ def measure(quick: bool) -> Outcome:
                     "ratio": sqlite / journal,
                 }
             )
-    targets = [Target("ms per trial at 64 dimensions, default store", float(rows[1]["default store, ms per trial"]), 20)]
+    targets = [
+        Target("ms per trial at 64 dimensions, default store", float(rows[1]["default store, ms per trial"]), 20)
+    ]
     note = f"Medians over {trials - 25} trials of the random searcher, {MEMBERS} members, evaluator's time taken off."
     return Outcome("Overhead per trial", rows, targets, note)
 
@@ -112,7 +114,9 @@ def _per_trial(folder: Path, dimension: int, trials: int, store: str | None) -> 
         },
         space={"groups": groups, "kind": "box"},
         search={"searcher": "random"},
-        evaluators={"toy": {"kind": "callable", "function": "__main__:score", "samples": 200, "metrics": {"score": "maximize"}}},
+        evaluators={
+            "toy": {"kind": "callable", "function": "__main__:score", "samples": 200, "metrics": {"score": "maximize"}}
+        },
         objectives=["toy/score"],
         budget={"trials": trials},
         out=str(folder),

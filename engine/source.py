@@ -108,7 +108,7 @@ class Source:
             header = self._target.headers.get(name)
             if header is None:
                 tied = self._target.tied.get(name)
-                why = f"the base ties to '{tied}'; untie the base" if tied else "the base lacks; give the adapter's own base"
+                why = f"the base ties to '{tied}'; untie the base" if tied else "the base lacks; give its own base"
                 raise CheckpointError(f"adapter '{self.name}' changes '{name}', which {why}")
             shape = adapter.shape(name, name in self._target.transposed)
             if shape != header.shape:

@@ -22,7 +22,7 @@ from ..spaces.table import CoefficientTable, FloatArray
 from .objectives import Objectives
 from .record import Proposal, TrialRecord
 
-GREEDY = "greedy soup"
+GREEDY = "greedy pass"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Baselines:
         if subset is None:
             return None
         table = soup(subset, self.space.groups, members)
-        return Proposal(table, GREEDY, self.space.vector(table))
+        return Proposal(table, f"{GREEDY}, {len(subset)} members", self.space.vector(table))
 
     def greedy_trial(self, records: Sequence[TrialRecord], losses: FloatArray) -> int | None:
         """Number of the trial that is the greedy soup; None while the pass is not finished."""

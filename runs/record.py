@@ -20,7 +20,7 @@ class Proposal:
 
     Attributes:
         table: its coefficients, `groups x members`.
-        origin: what proposed it: a canonical point's name, `greedy soup`, or the searcher's name.
+        origin: what proposed it: a canonical point's name, the greedy pass, or the searcher's name.
         x: its vector, `dimension`; None where the table lies outside the space.
         member: number of the member that it is as it stands on disk; None for a table.
     """

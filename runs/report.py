@@ -18,7 +18,7 @@ from .tables import baseline_rows, brief, front_table
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24; }}
 table {{ border-collapse: collapse; font-size: .85rem; margin: 1rem 0; display: block; overflow-x: auto; }}
 th, td {{ padding: .25rem .6rem; border-bottom: 1px solid #d8dee4; text-align: right; white-space: nowrap; }}
 th:nth-child(2), td:nth-child(2) {{ text-align: left; }}
@@ -43,15 +43,16 @@ def write_report(path: Path, name: str, plan: Plan, trials: pd.DataFrame, result
     parts = [_summary(plan, trials, results)]
     complete = trials[trials["state"] == "complete"] if len(trials) else trials
     if results is not None and len(complete):
-        front = front_table(trials, results.chosen.front)
-        parts.append("<h2>Front</h2>" + _html_table(brief(front, plan)))
-        parts.append("<h2>Baselines</h2>" + _html_table(brief(baseline_rows(trials, plan, results), plan)))
         figures = {
             "Trade-off": _trade_off(plan, complete, results),
             "History": _history(plan, complete),
             "Coefficients of the winner": _coefficients(plan, trials, results),
         }
         parts += [f"<h2>{title}</h2>{_figure(figure)}" for title, figure in figures.items() if figure is not None]
+        legend = "<p>search score → held-out score ± its standard error</p>"
+        front = front_table(trials, results.chosen.front)
+        parts.append("<h2>Front</h2>" + legend + _html_table(brief(front, plan)))
+        parts.append("<h2>Baselines</h2>" + _html_table(brief(baseline_rows(trials, plan, results), plan)))
     failed = trials[trials["state"] != "complete"] if len(trials) else trials
     if len(failed):
         parts.append("<h2>Failed trials</h2>" + _html_table(failed[["trial", "origin", "state"]]))

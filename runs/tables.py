@@ -54,7 +54,8 @@ def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results) -> pd.DataFrame:
     """The canonical points, and the soup that the greedy pass ended with."""
     greedy = trials["trial"] == results.chosen.rivals.get("greedy soup", -1)
-    return trials[trials["origin"].isin(plan.baselines) | greedy]
+    named = trials.assign(origin=trials["origin"].where(~greedy | trials["origin"].isin(plan.baselines), "greedy soup"))
+    return named[named["origin"].isin(plan.baselines) | greedy]
 
 
 def _cell(row: Mapping[Any, Any], name: str) -> str:

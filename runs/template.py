@@ -27,10 +27,10 @@ models:
 
 space:
   groups: layers  # model, layers, kinds, layers x kinds, tensors, {{blocks: 4}} or {{patterns: {{name: glob}}}}
-  kind: box  # box, simplex, affine (sum 1, negatives allowed), subset or fixed
+  kind: simplex  # simplex, box, affine (sum 1, negatives allowed), subset or fixed
+  scale: [0.0, 1.5]  # times the simplex: the sum of each group's coefficients
   # low: 0.0         # bounds of the coefficients (box, affine)
   # high: 1.5
-  # scale: [0.0, 1.5]  # a simplex times a scale
   # knots: 3         # a few anchors interpolated over depth, instead of one row per group
   # tied: true       # one row for all groups
 

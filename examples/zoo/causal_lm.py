@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from string_skills import Document
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 IGNORED = -100  # the label that cross-entropy skips
 
@@ -29,7 +29,7 @@ class Schedule:
     learning_rate: float
     final_fraction: float
     warm_up: int = 25
-    batch_size: int = 128
+    batch_size: int = 64
 
     def factor(self, step: int) -> float:
         """Return the learning rate of a step (from 0), as a fraction of the peak."""
@@ -60,7 +60,7 @@ class Corpus:
         return cls(tokens, tokens.masked_fill(~(answered & attended), IGNORED))
 
 
-def fit(model: PreTrainedModel, corpus: Corpus, schedule: Schedule, seed: int) -> None:
+def fit(model: LlamaForCausalLM, corpus: Corpus, schedule: Schedule, seed: int) -> None:
     """Train a model in place on the answers of a corpus."""
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), schedule.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -79,7 +79,7 @@ def fit(model: PreTrainedModel, corpus: Corpus, schedule: Schedule, seed: int) -
 
 
 @torch.inference_mode()
-def exact_match(model: PreTrainedModel, corpus: Corpus) -> float:
+def exact_match(model: LlamaForCausalLM, corpus: Corpus) -> float:
     """Return the fraction of documents that greedy decoding answers without a fault.
 
     One pass over the right answers is enough: greedy decoding reproduces an answer exactly when each
@@ -88,4 +88,4 @@ def exact_match(model: PreTrainedModel, corpus: Corpus) -> float:
     predicted = model(input_ids=corpus.tokens).logits[:, :-1].argmax(dim=-1)
     labels = corpus.labels[:, 1:]
     correct = (predicted == labels) | (labels == IGNORED)
-    return correct.all(dim=1).float().mean().item()
+    return float(correct.all(dim=1).float().mean())

@@ -42,4 +42,4 @@ def accuracies(model: nn.Module) -> dict[str, float]:
 
 
 def _accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
-    return (model(images).argmax(dim=1) == labels).float().mean().item()
+    return float((model(images).argmax(dim=1) == labels).float().mean())

@@ -57,5 +57,6 @@ def train_digits(recipe: DigitsRecipe, announce: Callable[[str], None], folder: 
 
 def _fit(model: nn.Module, task: str, steps: int, learning_rate: float, recipe: DigitsRecipe) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate)
-    for batch in islice(batches(training_set(task).tensors, recipe.batch_size, recipe.seed), steps):
+    images, labels = training_set(task).tensors
+    for batch in islice(batches((images, labels), recipe.batch_size, recipe.seed), steps):
         step(model, optimiser, batch)

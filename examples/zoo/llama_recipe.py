@@ -17,7 +17,9 @@ class LlamaRecipe(Recipe):
     """Hyper-parameters of the base and of its experts.
 
     Attributes:
-        experts: Skills that get an expert and an lm-eval task; the base is pre-trained on every skill.
+        experts: Skills that get an expert and an lm-eval task, each with the expert's learning rate. The rates
+            differ as those of strangers do, so equal coefficients are not the best ones. The base is
+            pre-trained on every skill.
         evaluation_length: Word length of the evaluation documents and of the experts' own documents.
         base_lengths: Word lengths of pre-training: long words are rare, which leaves room to gain.
         replayed_documents: Pre-training documents among those of each expert. They keep it close enough
@@ -29,21 +31,32 @@ class LlamaRecipe(Recipe):
     layers: int = 4
     heads: int = 4
     context: int = 64
-    experts: tuple[str, ...] = ("sort", "count", "unique", "descend")
+    experts: tuple[tuple[str, float], ...] = (("sort", 1.5e-3), ("count", 6e-4), ("unique", 1e-3), ("descend", 5e-4))
     evaluation_length: int = 8
     evaluation_documents: int = 400
     base_lengths: tuple[int, ...] = (4, 4, 5, 5, 6, 6, 7, 8)
     base_documents: int = 8000
     expert_documents: int = 9000
-    replayed_documents: int = 1000
-    base_schedule: Schedule = Schedule(steps=450, learning_rate=3e-3, final_fraction=0.1, batch_size=96)
-    expert_schedule: Schedule = Schedule(steps=150, learning_rate=8e-4, final_fraction=0.05, batch_size=64)
+    replayed_documents: int = 600
+    base_steps: int = 450
+    base_learning_rate: float = 3e-3
+    base_batch_size: int = 96
+    expert_steps: int = 150
+    expert_batch_size: int = 64
+
+    def base_schedule(self) -> Schedule:
+        """Return the schedule of pre-training."""
+        return Schedule(self.base_steps, self.base_learning_rate, final_fraction=0.1, batch_size=self.base_batch_size)
+
+    def expert_schedule(self, learning_rate: float) -> Schedule:
+        """Return the schedule of an expert's fine-tuning."""
+        return Schedule(self.expert_steps, learning_rate, final_fraction=0.05, batch_size=self.expert_batch_size)
 
 
 def evaluation_documents(recipe: LlamaRecipe) -> HeldOut:
     """Return the documents of every expert's task, which no model is trained on."""
     count, lengths = recipe.evaluation_documents, [recipe.evaluation_length]
-    return {skill: documents(skill, count, lengths, recipe.seed) for skill in recipe.experts}
+    return {skill: documents(skill, count, lengths, recipe.seed) for skill, _ in recipe.experts}
 
 
 def pre_training_documents(recipe: LlamaRecipe, held_out: HeldOut) -> list[Document]:

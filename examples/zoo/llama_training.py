@@ -76,11 +76,11 @@ def train_llama(recipe: LlamaRecipe, home: Path, announce: Callable[[str], None]
     trainer = _Trainer(network(recipe, tokenizer), tokenizer, evaluation, folder, recipe.seed)
     pre_training = pre_training_documents(recipe, held_out)
     announce("llama: training base")
-    scores = {"base": trainer.train("base", pre_training, recipe.base_schedule)}
+    scores = {"base": trainer.train("base", pre_training, recipe.base_schedule())}
     base = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-    for skill in recipe.experts:
+    for skill, learning_rate in recipe.experts:
         announce(f"llama: training {skill}")
         trainer.model.load_state_dict(base)
         drawn = expert_documents(recipe, skill, held_out[skill], pre_training)
-        scores[skill] = trainer.train(skill, drawn, recipe.expert_schedule)
+        scores[skill] = trainer.train(skill, drawn, recipe.expert_schedule(learning_rate))
     return ScoreTable(scores, recipe.evaluation_documents)

@@ -119,7 +119,7 @@ def weights(live: LiveModel) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in live.tensors().items()}
 
 
-def one_rounding(value: torch.Tensor, exact: torch.Tensor, slack: float = 0.0) -> bool:
+def one_rounding(value: torch.Tensor, exact: torch.Tensor, slack: Any = 0.0) -> bool:
     """Whether `value` is `exact` rounded once to its dtype: within one unit in the last place (and a slack)."""
     info = torch.finfo(value.dtype)
     unit = torch.clamp(exact.abs().double(), min=info.tiny) * info.eps

@@ -23,6 +23,7 @@ from zoo_cache import SCORES_FILE, train_once
 
 LEAST_GAIN = 0.10
 STANDARD_ERRORS = 3
+SKILLED = [skill for skill, _ in LlamaRecipe().experts]
 
 
 @pytest.mark.parametrize("text", ["s:dacb=", "  two  spaces, don't ; 42\n", "déjà vu 日本"])
@@ -122,7 +123,7 @@ def test_experts_lose_on_the_other_tasks_and_none_is_good_at_all(zoo: Path, part
 
 @pytest.mark.slow
 def test_llama_is_small_and_loads(zoo: Path) -> None:
-    for name in ("base", *LlamaRecipe().experts):
+    for name in ("base", *SKILLED):
         model = AutoModelForCausalLM.from_pretrained(zoo / "llama" / name)
         assert model.num_parameters() < 1_000_000
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -141,10 +142,9 @@ def test_lm_eval_agrees_with_the_recorded_scores(zoo: Path) -> None:
     lm_eval = pytest.importorskip("lm_eval")
     from lm_eval.tasks import TaskManager
 
-    experts = LlamaRecipe().experts
     manager = TaskManager(include_path=str(zoo / "llama" / "tasks"), include_defaults=False)
-    assert {task_name(skill) for skill in experts} <= set(manager.all_tasks)
-    skill = experts[0]
+    assert {task_name(skill) for skill in SKILLED} <= set(manager.all_tasks)
+    skill = SKILLED[0]
     result = lm_eval.simple_evaluate(
         model="hf",
         model_args={"pretrained": str(zoo / "llama" / skill), "dtype": "float32"},

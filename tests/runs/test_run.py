@@ -26,7 +26,7 @@ def test_baselines_come_first_and_stay_in_the_tables(make_config: MakeConfig) ->
     result = run(Config(**make_config(budget__trials=20)))
     origins = [record.proposal.origin for record in result.records]
     assert origins[:5] == ["base", "member upright", "member flip", "member invert", "uniform soup"]
-    assert "task arithmetic 0.3" in origins and "greedy soup" in origins and origins[-1] == "random"
+    assert "task arithmetic 0.3" in origins and "greedy pass, 2 members" in origins and origins[-1] == "random"
     written = pd.read_csv(result.folder.trials)
     assert len(written) == 20 and written["front"].sum() == len(pd.read_csv(result.folder.front))
     assert {"flip/accuracy", "flip/accuracy se", "flip/accuracy held-out", "mean held-out"} <= set(written)

@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import CheckpointError, InputError, nearest
 from ..plugins import load_object
 from .checkpoint import Checkpoint, TensorHeader
-from .source import Source, Target
+from .source import Target, stored_names
 from .tensors import floating_tensors, tied_names
 
 _DTYPES = {str(dtype)[6:]: dtype for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)}
@@ -54,7 +54,11 @@ def load_tokenizer(base: Checkpoint) -> Any | None:
 
 
 def target_of(model: nn.Module, base: Checkpoint, ignore: tuple[str, ...] = ()) -> Target:
-    """What members must match: the live model's floating tensors, and what else the base's files hold."""
+    """What members must match: the live model's floating tensors, and what else the base's files hold.
+
+    Raises:
+        CheckpointError: the base's files lack tensors, which the live model would hold at random.
+    """
     headers = {
         name: TensorHeader(tuple(tensor.shape), tensor.dtype) for name, tensor in floating_tensors(model).items()
     }
@@ -66,7 +70,13 @@ def target_of(model: nn.Module, base: Checkpoint, ignore: tuple[str, ...] = ()) 
         ignore=ignore,
         transposed=frozenset(f"{path}.weight" for path in conv1d),
     )
-    Source("base", base, target)
+    found = stored_names(base, target)
+    missing = [name for name in target.merged() if name not in found]
+    if missing:
+        raise CheckpointError(
+            f"the base's files lack {len(missing)} tensors of its network, such as '{missing[0]}'; "
+            "copy or download it again, or list them under models.ignore"
+        )
     return target
 
 
@@ -86,6 +96,7 @@ def _build(network: str, base: Checkpoint) -> nn.Module:
 
 def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype | None) -> nn.Module:
     import transformers
+    from huggingface_hub.errors import StrictDataclassError
 
     names = config.get("architectures") or []
     architecture = next((getattr(transformers, name) for name in names if hasattr(transformers, name)), None)
@@ -98,10 +109,10 @@ def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype 
     transformers.logging.set_verbosity(logging.ERROR)
     try:
         model: nn.Module = architecture.from_pretrained(folder, dtype=dtype or "auto")
-    except (RuntimeError, ValueError, OSError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except (RuntimeError, ValueError, OSError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
-            f"transformers cannot load '{folder}' as {architecture.__name__} ({first_line}); copy or download it again"
+            f"transformers cannot load '{folder}' as {architecture.__name__} ({reason}); copy or download it again"
         ) from error
     finally:
         transformers.logging.set_verbosity(verbosity)

@@ -14,8 +14,8 @@ def tensor_places(model: nn.Module) -> list[TensorPlace]:
     Layers are the elements of the outermost `nn.ModuleList`s, whatever they are called; lists one after another
     (an encoder's and a decoder's) count on. A tensor's kind is the child of its layer that holds it (`self_attn`,
     `mlp`); children that hold vectors only are of one kind, `norm`. Outside of layers it is the tensor's own module,
-    and its depth is 0 or 1 for before or after the layers of the innermost module that holds both (so the embeddings
-    of a decoder are input, although the encoder's layers stand before them).
+    and its depth is 0 while layers follow in the innermost module that holds it and layers, 1 after the last of them
+    (so a decoder's embeddings are input, although the encoder's layers stand before them).
     """
     layers = _layers(model)
     vectors = _vector_children(model, layers)
@@ -35,19 +35,20 @@ def _layers(model: nn.Module) -> dict[str, int]:
     layers: dict[str, int] = {}
     for path, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and _owner(path, layers) is None:
-            for child, _ in module.named_children():
-                layers[f"{path}.{child}" if path else child] = len(layers)
+            for child, layer in module.named_children():
+                if any(tensor.is_floating_point() for tensor in layer.state_dict().values()):
+                    layers[f"{path}.{child}" if path else child] = len(layers)
     return layers
 
 
 def _stacks(names: list[str], owners: list[str | None]) -> dict[str, int]:
-    """Path of every module that holds layers (the model itself is "") -> position of its first tensor in a layer."""
-    first: dict[str, int] = {"": len(names)}
-    for position, owner in reversed(list(enumerate(owners))):
+    """Path of every module that holds layers (the model itself is "") -> position of its last tensor in a layer."""
+    last: dict[str, int] = {"": len(names)}
+    for position, owner in enumerate(owners):
         if owner:
             parts = owner.split(".")[:-1]
-            first.update({".".join(parts[:end]): position for end in range(len(parts) + 1)})
-    return first
+            last.update({".".join(parts[:end]): position for end in range(len(parts) + 1)})
+    return last
 
 
 def _stack(name: str, stacks: dict[str, int]) -> str:

@@ -47,7 +47,7 @@ class Source:
         self.name = name
         self.checkpoint = checkpoint
         self._target = target
-        self._stored = _stored_names(checkpoint, target)
+        self._stored = stored_names(checkpoint, target)
         if isinstance(checkpoint, AdapterCheckpoint):
             self._check_adapter(checkpoint)
         else:
@@ -149,7 +149,7 @@ class Source:
         return any(fnmatch(name, pattern) for pattern in self._target.ignore)
 
 
-def _stored_names(checkpoint: Checkpoint, target: Target) -> dict[str, str]:
+def stored_names(checkpoint: Checkpoint, target: Target) -> dict[str, str]:
     """Name in the live model -> name in the file: the same, a tied one's, or with the model's prefix on or off."""
     aliases: dict[str, list[str]] = {}
     for alias, first in target.tied.items():

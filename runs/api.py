@@ -111,8 +111,9 @@ def run(config: Config | str | Path, observer: Observer | None = None) -> Run:
     session = open_session(config)
     folder = session.folder
     with folder.locked():
-        folder.freeze(config)
         plan = session.plan()
+        plan.check(folder)
+        folder.freeze(config)
         plan.write(folder)
         with _tables_afterwards(folder):
             records = Driver(session, _store(config, folder, plan), observer).run()

@@ -153,7 +153,8 @@ class Config(_Section):
     def identity(self) -> dict[str, Any]:
         """What determines the trials, flat: `section.key` -> value. The budget may be raised, the folder moved."""
         content = self.model_dump(mode="json", exclude={"budget", "out", "name", "store"})
-        return dict(_flatten(content))
+        # The order of members is the order of the table's columns, which a comparison of mappings would not see.
+        return {**dict(_flatten(content)), "models.members (order)": list(self.models.members)}
 
 
 def load_config(path: str | Path) -> Config:

@@ -6,8 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..errors import JournalError
 from .folder import RunFolder, read_results, write_atomically
 from .objectives import Objectives
+
+_MEANINGS = {
+    "bank": "the weights of base or members",
+    "panel": "the evaluators' data or code",
+    "samples": "the number of samples",
+    "coordinates": "the space",
+    "objectives": "the objectives",
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class Plan:
         baselines: names of the canonical points evaluated first.
         samples: task -> number of samples that the search sees, and that are held out.
         bank: fingerprint of the delta bank.
+        panel: fingerprint of the evaluators and their data.
     """
 
     objectives: Objectives
@@ -31,14 +41,33 @@ class Plan:
     baselines: Sequence[str]
     samples: Mapping[str, Sequence[int]]
     bank: str
+    panel: str
+
+    def check(self, folder: RunFolder) -> None:
+        """Refuse to go on where the files behind an unchanged configuration have changed.
+
+        Raises:
+            JournalError: weights, data or sizes differ from those that the run was started with; names which.
+        """
+        if not folder.plan.is_file():
+            return
+        ours, theirs = self._content(), read_results(folder.plan)
+        for key, what in _MEANINGS.items():
+            if json.loads(json.dumps(ours[key])) != theirs.get(key):
+                raise JournalError(
+                    f"{what} changed since '{folder.path}' was started, so its trials no longer compare; "
+                    "restore them, or start a run of another name"
+                )
 
     def write(self, folder: RunFolder) -> None:
         """Write it into the run folder."""
-        content = {**vars(self), "objectives": self.objectives.to_plain()}
-        write_atomically(folder.plan, json.dumps(content, indent=1) + "\n")
+        write_atomically(folder.plan, json.dumps(self._content(), indent=1) + "\n")
 
     @classmethod
     def read(cls, folder: RunFolder) -> Plan:
         """Read it from the run folder."""
         content = read_results(folder.plan)
         return cls(**{**content, "objectives": Objectives.from_plain(content["objectives"])})
+
+    def _content(self) -> dict[str, object]:
+        return {**vars(self), "objectives": self.objectives.to_plain()}

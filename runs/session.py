@@ -71,6 +71,7 @@ class Session:
             baselines=list(self.proposals.baselines.points),
             samples={task: [len(seen), len(self.held_out.get(task, ()))] for task, seen in self.search_samples.items()},
             bank=self.bench.live.bank.fingerprint,
+            panel=self.bench.panel_fingerprint,
         )
 
 

@@ -31,14 +31,15 @@ class Workbench:
     files: ScoreFiles
 
     @cached_property
-    def _panel_fingerprint(self) -> str:
+    def panel_fingerprint(self) -> str:
+        """Identity of the evaluators and their data."""
         return self.panel.fingerprint()
 
     def key(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> str:
         """Identity of a candidate's scores: weights, evaluators and samples."""
         weights = proposal.table.digest() if proposal.member is None else f"member {proposal.member}"
         bank = self.live.bank.fingerprint
-        return score_key(bank, weights, self._panel_fingerprint, samples_digest(samples), self.live.groups_digest)
+        return score_key(bank, weights, self.panel_fingerprint, samples_digest(samples), self.live.groups_digest)
 
     def score(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
         """Scores of a candidate on `samples` (ascending indices per task), from the cache where they are known.

@@ -31,13 +31,13 @@ class LlamaRecipe(Recipe):
     layers: int = 4
     heads: int = 4
     context: int = 64
-    experts: tuple[tuple[str, float], ...] = (("sort", 1.5e-3), ("count", 6e-4), ("unique", 1e-3), ("descend", 5e-4))
+    experts: tuple[tuple[str, float], ...] = (("sort", 2e-3), ("count", 6e-4), ("unique", 1e-3), ("descend", 5e-4))
     evaluation_length: int = 8
     evaluation_documents: int = 400
     base_lengths: tuple[int, ...] = (4, 4, 5, 5, 6, 6, 7, 8)
     base_documents: int = 8000
     expert_documents: int = 9000
-    replayed_documents: int = 600
+    replayed_documents: int = 300
     base_steps: int = 450
     base_learning_rate: float = 3e-3
     base_batch_size: int = 96

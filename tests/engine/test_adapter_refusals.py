@@ -81,7 +81,9 @@ def test_convolutions_are_refused(adapter: Path) -> None:
 
 def test_a_matrix_that_the_base_lacks_is_refused(adapter: Path) -> None:
     rewrite(adapter, lambda tensors: {name.replace("q_proj", "z_proj"): value for name, value in tensors.items()})
-    with pytest.raises(CheckpointError, match=r"changes 'model.layers.0.self_attn.z_proj.weight', which the base lacks"):
+    with pytest.raises(
+        CheckpointError, match=r"changes 'model.layers.0.self_attn.z_proj.weight', which the base lacks"
+    ):
         opened(adapter)
 
 

@@ -32,7 +32,9 @@ def test_fingerprint_follows_what_determines_the_weights(tiny: Any) -> None:
     touched = {**world.members[1], "v": world.members[1]["v"].clone()}
     touched["v"][0] += 1e-6
     moved_base = {**world.base, "v": world.base["v"] + 1}
-    anchors = [Source("anchor", tiny.MemoryCheckpoint({**world.base, "w": world.base["w"] + n}), target) for n in (1, 2)]
+    anchors = [
+        Source("anchor", tiny.MemoryCheckpoint({**world.base, "w": world.base["w"] + n}), target) for n in (1, 2)
+    ]
     banks = {
         "plain": build_bank(world.base, [a, b]),
         "order": build_bank(world.base, [b, a]),

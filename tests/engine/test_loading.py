@@ -27,7 +27,10 @@ from mergesearch.errors import CheckpointError, InputError
         ({"members": ["a"]}, "models.base is missing; give the checkpoint that the members were fine-tuned from"),
         ({"base": "{zoo}/base", "members": ["{zoo}/z*"]}, "no file or folder matches '.*/z\\*'"),
         ({"base": "{zoo}/base", "members": ["{zoo}/a"], "device": "tpu9"}, "device 'tpu9' cannot be used .*; give cpu"),
-        ({"base": "{zoo}/base", "members": ["{zoo}/a"], "dtype": "bfloat61"}, "dtype 'bfloat61'; did you mean 'bfloat16'"),
+        (
+            {"base": "{zoo}/base", "members": ["{zoo}/a"], "dtype": "bfloat61"},
+            "dtype 'bfloat61'; did you mean 'bfloat16'",
+        ),
         ({"base": "{zoo}/base", "members": ["{zoo}/a"], "dtype": "int8"}, "cannot run in dtype 'int8'"),
         ({"base": "{zoo}/base", "members": ["{zoo}/a"], "dtype": "nn"}, "cannot run in dtype 'nn'"),
     ],
@@ -95,7 +98,9 @@ def test_base_whose_weights_are_missing_is_refused(zoo: Path, tmp_path: Path) ->
     """Transformers would fill them with random numbers."""
     path = broken(zoo, tmp_path) / "model.safetensors"
     save_file({name: value for name, value in load_file(path).items() if "up_proj" not in name}, path, {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"the base's files lack 2 tensors .* such as '.*up_proj.weight'"):
+    with pytest.raises(
+        CheckpointError, match=r"the base's files lack 2 tensors of its network, such as '.*up_proj.weight'; copy"
+    ):
         Models(ModelPaths(str(path.parent), {"a": str(zoo / "a")}, device="cpu"))
 
 
@@ -128,10 +133,7 @@ def test_configurations_that_cannot_be_loaded(zoo: Path, tmp_path: Path, config:
         load_model(open_checkpoint(path.parent), None)
 
 
-def test_tokenizer_of_the_base(zoo: Path, tmp_path: Path) -> None:
+def test_tokenizer_of_the_base(zoo: Path) -> None:
     tokenizer = load_tokenizer(open_checkpoint(zoo / "base"))
     assert tokenizer is not None
     assert tokenizer("red blue")["input_ids"] == [1, 3]
-    (broken(zoo, tmp_path) / "tokenizer.json").write_text("{")
-    with pytest.raises(CheckpointError, match="tokenizer of '.*base' cannot be loaded"):
-        load_tokenizer(open_checkpoint(tmp_path / "base"))

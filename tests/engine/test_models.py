@@ -48,10 +48,19 @@ def test_members_come_back(tiny: Any, zoo: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "text"),
     [
-        (lambda t: {n: v for n, v in t.items() if "norm" not in n}, r"lacks 5 tensors of the base, such as 'model.*norm"),
-        (lambda t: {**t, "value_head.weight": torch.ones(3)}, r"has 1 tensors that the base lacks, such as 'value_head"),
+        (
+            lambda t: {n: v for n, v in t.items() if "norm" not in n},
+            r"lacks 5 tensors of the base, such as 'model.*norm",
+        ),
+        (
+            lambda t: {**t, "value_head.weight": torch.ones(3)},
+            r"has 1 tensors that the base lacks, such as 'value_head",
+        ),
         (lambda t: {**t, "model.norm.weight": torch.ones(17)}, r"'model.norm.weight' is 17, the base has 16: Give"),
-        (lambda t: {**t, "lm_head.weight": torch.ones(50, 16)}, r"is 50 x 16, the base has 48 x 16: another vocabulary"),
+        (
+            lambda t: {**t, "lm_head.weight": torch.ones(50, 16)},
+            r"is 50 x 16, the base has 48 x 16: another vocabulary",
+        ),
         (lambda t: {**t, "lm_head.weight": torch.ones(48, 16).char()}, r"is torch.int8; dequantise the checkpoint"),
     ],
 )
@@ -66,7 +75,9 @@ def test_what_does_not_match_can_be_ignored(zoo: Path, tmp_path: Path) -> None:
     models = opened(zoo, other, ignore=("lm_head.*", "extra*"))
     live = models.live(models.build_bank(BankOptions()), group_tensors(models.places(), "model"))
     live.write(CoefficientTable.of(np.ones((1, 1))))
-    assert torch.equal(live.tensors()["lm_head.weight"], load_file(zoo / "base" / "model.safetensors")["lm_head.weight"])
+    assert torch.equal(
+        live.tensors()["lm_head.weight"], load_file(zoo / "base" / "model.safetensors")["lm_head.weight"]
+    )
     assert "lm_head.weight" not in live.bank.names
 
 
@@ -91,7 +102,10 @@ def test_a_missing_tensor_is_not_taken_from_another_of_similar_name(tiny: Any) -
 
 @pytest.mark.parametrize(
     ("key", "value", "text"),
-    [("num_attention_heads", 4, "has num_attention_heads 4, the base has 2"), ("model_type", "mistral", "has model_type")],
+    [
+        ("num_attention_heads", 4, "has num_attention_heads 4, the base has 2"),
+        ("model_type", "mistral", "has model_type"),
+    ],
 )
 def test_another_architecture_is_refused(zoo: Path, tmp_path: Path, key: str, value: Any, text: str) -> None:
     """Also where all shapes agree: heads divide a matrix that looks the same."""
@@ -128,7 +142,9 @@ def test_tied_base_takes_an_untied_member_of_equal_copies_only(tiny: Any, tmp_pa
         assert "lm_head.weight" not in tensors
         save_file({**tensors, "lm_head.weight": head.clone()}, tmp_path / name / "model.safetensors")
     assert opened(tmp_path, tmp_path / "equal").build_bank(BankOptions()).identical == ("equal",)
-    with pytest.raises(CheckpointError, match="'lm_head.weight' differs from 'model.embed_tokens.weight', which the base"):
+    with pytest.raises(
+        CheckpointError, match="'lm_head.weight' differs from 'model.embed_tokens.weight', which the base"
+    ):
         opened(tmp_path, tmp_path / "other").build_bank(BankOptions())
 
 

@@ -39,7 +39,14 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], int, set[str], str, str | No
     "gemma": ("GemmaForCausalLM", SMALL, 3, {"self_attn", "mlp", "norm"}, "embed_tokens", "model.norm"),
     "phi": ("PhiForCausalLM", SMALL, 3, {"self_attn", "mlp"}, "embed_tokens", "lm_head"),
     "mamba": ("MambaForCausalLM", {**SMALL, "state_size": 4}, 3, {"mixer", "norm"}, "embeddings", "norm_f"),
-    "gpt2": ("GPT2LMHeadModel", {"vocab_size": 32, "n_embd": 16, "n_layer": 3, "n_head": 2}, 3, {"attn"}, "wte", "ln_f"),
+    "gpt2": (
+        "GPT2LMHeadModel",
+        {"vocab_size": 32, "n_embd": 16, "n_layer": 3, "n_head": 2},
+        3,
+        {"attn"},
+        "wte",
+        "ln_f",
+    ),
     "bert": ("BertForMaskedLM", SMALL, 3, {"attention", "output"}, "word_embeddings", "cls.predictions.transform"),
     "distilbert": (
         "DistilBertForMaskedLM",
@@ -49,7 +56,14 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], int, set[str], str, str | No
         "word_embeddings",
         "vocab_transform",
     ),
-    "vit": ("ViTForImageClassification", {**TOWER, "image_size": 8, "patch_size": 4}, 3, set(), "patch_emb", "classifier"),
+    "vit": (
+        "ViTForImageClassification",
+        {**TOWER, "image_size": 8, "patch_size": 4},
+        3,
+        set(),
+        "patch_emb",
+        "classifier",
+    ),
     "t5": ("T5ForConditionalGeneration", {**SEQ2SEQ, **HEADS}, 5, {"layer"}, "shared", "decoder.final_layer_norm"),
     "whisper": (
         "WhisperForConditionalGeneration",
@@ -67,7 +81,14 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any], int, set[str], str, str | No
         "vision_model.embeddings",
         "text_projection",
     ),
-    "wav2vec2": ("Wav2Vec2ForCTC", {**TOWER, **WAVE, "vocab_size": 32}, 5, {"attention"}, "feature_projection", "lm_head"),
+    "wav2vec2": (
+        "Wav2Vec2ForCTC",
+        {**TOWER, **WAVE, "vocab_size": 32},
+        5,
+        {"attention"},
+        "feature_projection",
+        "lm_head",
+    ),
 }
 
 

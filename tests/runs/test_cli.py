@@ -27,7 +27,7 @@ def mergesearch(*arguments: str | Path, cwd: Path | None = None) -> subprocess.C
 
 
 def write(path: Path, keys: dict[str, Any]) -> Path:
-    path.write_text(yaml.safe_dump(keys))
+    path.write_text(yaml.safe_dump(keys, sort_keys=False))
     return path
 
 
@@ -180,6 +180,26 @@ def test_another_configuration_is_refused_and_nothing_changes(make_config: MakeC
         run(Config(**make_config(search__seed=9, space__groups="layers")))
     assert snapshot(tmp_path / "runs") == before
     assert len(run(Config(**make_config(budget__trials=11))).records) == 11, "the budget may be raised"
+
+
+def test_members_in_another_order_or_with_other_weights_are_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    from mergesearch.errors import JournalError
+    from mergesearch.runs.api import run
+    from mergesearch.runs.config import Config
+
+    keys = make_config(budget__trials=5)
+    member = tmp_path / "flip.safetensors"
+    shutil.copy(keys["models"]["members"]["flip"], member)
+    keys["models"]["members"]["flip"] = str(member)
+    run(Config(**keys))
+    before = snapshot(tmp_path / "runs")
+    turned = {**keys, "models": {**keys["models"], "members": dict(reversed(keys["models"]["members"].items()))}}
+    with pytest.raises(JournalError, match=r"differing: models.members \(order\)"):
+        run(Config(**turned))
+    save_file({name: value * 1.5 for name, value in load_file(member).items()}, member)
+    with pytest.raises(JournalError, match=r"the weights of base or members changed since '.*bed' was started"):
+        run(Config(**keys))
+    assert snapshot(tmp_path / "runs") == before
 
 
 def test_an_identical_member_is_a_warning(

@@ -55,7 +55,8 @@ def test_a_run_killed_ten_times_equals_an_uninterrupted_one(
 ) -> None:
     whole = run(Config(**keys_for(searcher, make_config, name="whole", budget__trials=24)))
     path = tmp_path / "killed.yaml"
-    path.write_text(yaml.safe_dump(keys_for(searcher, make_config, name="killed", budget__trials=24)))
+    keys = keys_for(searcher, make_config, name="killed", budget__trials=24)
+    path.write_text(yaml.safe_dump(keys, sort_keys=False))
     folder = tmp_path / "runs" / "killed"
     moments = random.Random(searcher)
     finished: list[tuple[object, ...]] = []

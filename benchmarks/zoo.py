@@ -6,6 +6,7 @@ samples that no search saw. Over 10 seeds of the search.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ def measure(quick: bool) -> Outcome:
         means = {row["soup"]: float(str(row["held-out mean"]).split()[0]) for row in table}
         order = ["best per-layer soup", "best single-coefficient soup", "uniform soup", "best expert"]
         means["best expert"] = max(value for soup, value in means.items() if soup.startswith("member "))
-        for better, worse in zip(order, order[1:], strict=False):
+        for better, worse in itertools.pairwise(order):
             targets.append(
                 Target(f"{problem}: {better} over {worse}", means[better] - means[worse], 0.0, at_most=False)
             )

@@ -22,7 +22,7 @@ from .report import write_report
 from .results import Results, conclude
 from .score_files import ScoreFiles
 from .session import open_session
-from .store import Store, open_storage
+from .store import Store, open_storage, repair
 from .tables import front_table, trials_table
 
 
@@ -113,6 +113,7 @@ def run(config: Config | str | Path, observer: Observer | None = None) -> Run:
     with folder.locked():
         plan = session.plan()
         plan.check(folder)
+        repair(folder.journal)
         folder.freeze(config)
         plan.write(folder)
         with _tables_afterwards(folder):

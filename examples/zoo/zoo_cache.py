@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from score_table import ScoreTable
 
 RECIPE_FILE = "recipe.json"
@@ -55,19 +56,28 @@ def train_once(folder: Path, recipe: Recipe, train: Callable[[Path], ScoreTable]
     Returns:
         The artefacts, with the scores that were measured when they were trained.
     """
-    if _recorded_digest(folder) == recipe.digest():
-        return Artefacts(folder, ScoreTable.load(folder / SCORES_FILE), trained=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Parallel test workers ask for the same models at once: one trains, the others wait and find them.
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if _recorded_digest(folder) == recipe.digest():
+            return Artefacts(folder, ScoreTable.load(folder / SCORES_FILE), trained=False)
+        return Artefacts(folder, _train_and_publish(folder, recipe, train), trained=True)
+
+
+def _train_and_publish(folder: Path, recipe: Recipe, train: Callable[[Path], ScoreTable]) -> ScoreTable:
     # A training that is killed leaves only this hidden folder behind: the final name is never half filled.
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         scores = train(unfinished)
         scores.save(unfinished / SCORES_FILE)
         _record(unfinished / RECIPE_FILE, recipe)
-        _publish(unfinished, folder)
+        unfinished.chmod(0o755)  # mkdtemp makes folders that only their owner can read
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return Artefacts(folder, scores, trained=True)
+    return scores
 
 
 def _recorded_digest(folder: Path) -> str | None:
@@ -81,11 +91,3 @@ def _recorded_digest(folder: Path) -> str | None:
 def _record(path: Path, recipe: Recipe) -> None:
     record = {"sha256": recipe.digest(), "recipe": asdict(recipe)}
     path.write_text(json.dumps(record, indent=2), encoding="utf-8")
-
-
-def _publish(unfinished: Path, folder: Path) -> None:
-    """Move finished artefacts to their final name; where another process was first, either copy serves."""
-    unfinished.chmod(0o755)  # mkdtemp makes folders that only their owner can read
-    if folder.exists():
-        shutil.rmtree(folder)
-    os.replace(unfinished, folder)

@@ -73,7 +73,7 @@ def test_one_adapter_equals_peft(tiny: Any, tmp_path: Path, family: str, options
 
 
 def test_linear_layers_beside_conv1d_keep_their_orientation(tiny: Any, tmp_path: Path) -> None:
-    """PEFT saves the `fan_in_fan_out` of the last module that it adapted, which is wrong for the square matrices here."""
+    """PEFT saves the `fan_in_fan_out` of the last module that it adapted: wrong for the square ones here."""
     model = tiny.gpt2()
     model.config.tie_word_embeddings = False
     model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())

@@ -63,19 +63,19 @@ def test_starts_that_leave_the_base_alone_are_accepted(adapter: Path, start: Any
 
 def test_a_factor_without_its_partner_is_refused(adapter: Path) -> None:
     rewrite(adapter, lambda tensors: {name: t for name, t in tensors.items() if "layers.1" in name or "lora_A" in name})
-    with pytest.raises(CheckpointError, match="'model.layers.0.self_attn.q_proj.weight' has only factor A"):
+    with pytest.raises(CheckpointError, match=r"'model.layers.0.self_attn.q_proj.weight' has only factor A"):
         opened(adapter)
 
 
 def test_another_shape_is_refused(adapter: Path) -> None:
     rewrite(adapter, lambda tensors: {n: torch.zeros(20, 2) if "lora_B" in n else t for n, t in tensors.items()})
-    with pytest.raises(CheckpointError, match="adapter 'lora': '.*q_proj.weight' is 20 x 16, the base has 16 x 16"):
+    with pytest.raises(CheckpointError, match=r"adapter 'lora': '.*q_proj.weight' is 20 x 16, the base has 16 x 16"):
         opened(adapter)
 
 
 def test_convolutions_are_refused(adapter: Path) -> None:
     rewrite(adapter, lambda tensors: {name: value[:, :, None, None].clone() for name, value in tensors.items()})
-    with pytest.raises(CheckpointError, match="factors of 4 dimensions; only matrices merge"):
+    with pytest.raises(CheckpointError, match=r"factors of 4 dimensions; only matrices merge"):
         opened(adapter)
 
 
@@ -106,7 +106,7 @@ def test_factors_that_are_not_finite_are_refused(adapter: Path) -> None:
     from mergesearch.engine.member import BankOptions
 
     rewrite(adapter, lambda tensors: {name: value / 0 for name, value in tensors.items()})
-    with pytest.raises(CheckpointError, match="member 'lora': tensor '.*q_proj.weight' holds"):
+    with pytest.raises(CheckpointError, match=r"member 'lora': tensor '.*q_proj.weight' holds"):
         opened(adapter).build_bank(BankOptions())
 
 

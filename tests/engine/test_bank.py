@@ -79,7 +79,7 @@ def test_members_that_are_not_finite_are_refused_by_name(tiny: Any, value: float
 def test_base_that_is_not_finite_is_refused(tiny: Any) -> None:
     world = a_world(tiny)
     world.base["v"][0] = float("nan")
-    with pytest.raises(CheckpointError, match="base's tensor 'v' holds NaN or infinite values as torch.float32"):
+    with pytest.raises(CheckpointError, match=r"base's tensor 'v' holds NaN or infinite values as torch.float32"):
         world.bank()
 
 
@@ -87,21 +87,21 @@ def test_weights_beyond_the_live_dtype_are_refused(tiny: Any) -> None:
     """A float32 member whose weights are infinite in the base's float16."""
     world = a_world(tiny, dtype=torch.float16)
     world.members[1]["w"] = world.members[1]["w"].float() * 1e6
-    with pytest.raises(CheckpointError, match="member 'b': tensor 'w' exceeds the range of torch.float16"):
+    with pytest.raises(CheckpointError, match=r"member 'b': tensor 'w' exceeds the range of torch.float16"):
         world.bank()
 
 
 def test_deltas_beyond_their_dtype_are_refused(tiny: Any) -> None:
     """Two finite weights whose difference is not."""
     world = tiny.World({"w": torch.full((3,), -3e38)}, [{"w": torch.full((3,), 3e38)}], tiny.groups_of({"w": 0}))
-    with pytest.raises(CheckpointError, match="member 'a': the delta of 'w' exceeds the range of torch.float32"):
+    with pytest.raises(CheckpointError, match=r"member 'a': the delta of 'w' exceeds the range of torch.float32"):
         world.bank()
 
 
 def test_no_members_and_unknown_storage_are_refused(tiny: Any) -> None:
-    with pytest.raises(InputError, match="no members to merge"):
+    with pytest.raises(InputError, match=r"no members to merge"):
         build_bank(a_world(tiny).base, [])
-    with pytest.raises(InputError, match="storage 'int4' is unknown; give one of exact, fp16"):
+    with pytest.raises(InputError, match=r"storage 'int4' is unknown; give one of exact, fp16"):
         BankOptions("int4")
 
 

@@ -118,7 +118,7 @@ def test_nothing_is_left_behind_when_writing_fails(
     if exists:
         (tmp_path / "out").mkdir()
     monkeypatch.setattr(export, "save_file", fail)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match=r"no space left"):
         export_model(live, models.base, tmp_path / "out", {})
     assert [path.name for path in tmp_path.iterdir()] == (["out"] if exists else [])
     assert not exists or not list((tmp_path / "out").iterdir())
@@ -129,9 +129,9 @@ def test_destinations_that_are_taken_are_refused(zoo: Path, tmp_path: Path, monk
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("mine")
-    with pytest.raises(InputError, match="file' is a file; give another folder, or remove it first"):
+    with pytest.raises(InputError, match=r"file' is a file; give another folder, or remove it first"):
         export_model(live, models.base, tmp_path / "file", {})
-    with pytest.raises(InputError, match="full' exists and is not empty; give another folder"):
+    with pytest.raises(InputError, match=r"full' exists and is not empty; give another folder"):
         export_model(live, models.base, tmp_path / "full", {})
     assert (tmp_path / "full" / "mine").read_text() == "mine"
     (tmp_path / "empty").mkdir()

@@ -74,7 +74,7 @@ def test_bad_tables_are_refused_and_change_nothing(world: Any, tiny: Any, rows: 
 
 
 def test_grouping_must_name_every_tensor(world: Any, tiny: Any) -> None:
-    with pytest.raises(InputError, match="no group for tensor 'u'"):
+    with pytest.raises(InputError, match=r"no group for tensor 'u'"):
         LiveModel(tiny.Bag(world.base), world.bank(), tiny.groups_of({"w": 0, "still": 0}))
 
 

@@ -74,7 +74,7 @@ def test_a_network_takes_a_lone_file(tiny: Any, network: str, tmp_path: Path) ->
     assert models.build_bank(BankOptions()).identical == ("a",)
     assert models.tokenizer is None
     assert not models.model.training
-    with pytest.raises(InputError, match="is no transformers folder.*set models.network to a function"):
+    with pytest.raises(InputError, match=r"is no transformers folder.*set models.network to a function"):
         Models(ModelPaths(str(tmp_path / "base.safetensors"), members, device="cpu"))
 
 
@@ -83,9 +83,9 @@ def test_a_network_that_does_not_fit_is_named(network: str, tmp_path: Path) -> N
     base = open_checkpoint(tmp_path / "base.safetensors")
     with pytest.raises(CheckpointError, match=r"does not fit the module that '.*tiny.py:normed' builds \(Missing key"):
         load_model(base, network)
-    with pytest.raises(InputError, match="returns a OrderedDict, no torch module; return one"):
+    with pytest.raises(InputError, match=r"returns a OrderedDict, no torch module; return one"):
         load_model(base, "collections:OrderedDict")
-    with pytest.raises(InputError, match="has no 'norm3d'; did you mean 'normed'"):
+    with pytest.raises(InputError, match=r"has no 'norm3d'; did you mean 'normed'"):
         load_model(base, network.replace("normed", "norm3d"))
 
 

@@ -77,7 +77,7 @@ def test_one_number_where_all_groups_agree(tiny: Any) -> None:
 def test_what_mergekit_cannot_express_is_refused(tiny: Any) -> None:
     groups = tiny.groups_of({"a.w": 0})
     scaled = CoefficientTable(np.ones((1, 1)), np.array([0.5]))
-    with pytest.raises(InputError, match="c₀ ≠ 1"):
+    with pytest.raises(InputError, match=r"c₀ ≠ 1"):
         mergekit_recipe(scaled, groups, "base", {"m": "path"}, "float32")
     with pytest.raises(InputError, match=r"misread the path 'a\+b' .*; rename it"):
         mergekit_recipe(CoefficientTable.of(np.ones((1, 1))), groups, "base", {"m": "a+b"}, "float32")

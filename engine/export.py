@@ -71,12 +71,14 @@ def _write_weights(live: LiveModel, base: Source, draft: Path, recipe: Mapping[s
     names = base.stored_as()
     tensors = live.tensors()
     shards = _shards(base.checkpoint)
+    total = 0
     for file, stored in shards.items():
         content = {name: tensors[names[name]] if name in names else base.checkpoint.read(name) for name in stored}
         save_file({name: _apart(value) for name, value in content.items()}, draft / file, metadata)
+        total += sum(value.numel() * value.element_size() for value in content.values())
     if len(shards) > 1:
         weight_map = {name: file for file, stored in shards.items() for name in stored}
-        index = {"metadata": _index_metadata(base.checkpoint), "weight_map": weight_map}
+        index = {"metadata": {**_index_metadata(base.checkpoint), "total_size": total}, "weight_map": weight_map}
         (draft / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     _note_dtype(draft, tensors)
     return [draft / file for file in shards]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,24 @@ def check_same_model(name: str, member: Checkpoint, base: Checkpoint) -> None:
     """
     if isinstance(member, AdapterCheckpoint):
         return
-    for key in _KEYS:
-        ours, theirs = base.config.get(key), member.config.get(key)
+    our_values, their_values = _values(base.config), _values(member.config)
+    for key, ours in our_values.items():
+        theirs = their_values.get(key)
         if ours is not None and theirs is not None and ours != theirs:
             raise CheckpointError(
                 f"member '{name}' has {key} {theirs}, the base has {ours}: another architecture or vocabulary; "
                 "give a checkpoint fine-tuned from this base"
             )
     _check_vocabulary(name, member.folder, base.folder)
+
+
+def _values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration's values under `_KEYS`; those of its parts as `text_config.vocab_size`, and so on."""
+    values = {key: config[key] for key in _KEYS if key in config}
+    for part, content in config.items():
+        if isinstance(content, dict) and part.endswith("_config"):
+            values |= {f"{part}.{key}": value for key, value in _values(content).items()}
+    return values
 
 
 def _check_vocabulary(name: str, member: Path | None, base: Path | None) -> None:

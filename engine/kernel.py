@@ -78,5 +78,6 @@ def _compiler_errors() -> tuple[type[BaseException], ...]:
     import torch._dynamo.exc as dynamo
     import torch._inductor.exc as inductor
 
-    kinds: list[Any] = [dynamo.BackendCompilerFailed, inductor.InductorError, inductor.InvalidCxxCompiler]
+    # The first is the base of all that the backend raises: no Triton, a device too old for it, a failed compilation.
+    kinds: list[Any] = [dynamo.ShortenTraceback, inductor.InvalidCxxCompiler, inductor.CppCompileError]
     return tuple(kinds)

@@ -66,13 +66,13 @@ class Models:
         self.paths = paths
         checkpoints = _open(paths)
         self.base_checkpoint = open_checkpoint(paths.base) if paths.base else next(iter(checkpoints.values()))
-        for name, checkpoint in checkpoints.items():
+        anchors = {name: open_checkpoint(path) for name, path in paths.anchors.items()}
+        _check_anchors(anchors, checkpoints)
+        for name, checkpoint in [*checkpoints.items(), *((f"{name}'s anchor", one) for name, one in anchors.items())]:
             check_same_model(name, checkpoint, self.base_checkpoint)
         self.model: nn.Module = load_model(self.base_checkpoint, paths.network, paths.dtype).to(_device(paths.device))
         target = target_of(self.model, self.base_checkpoint, paths.ignore)
         self.base = Source("base", self.base_checkpoint, target)
-        anchors = {name: open_checkpoint(path) for name, path in paths.anchors.items()}
-        _check_anchors(anchors, checkpoints)
         self.members = [
             Member(
                 name,

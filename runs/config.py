@@ -60,12 +60,8 @@ class SpaceConfig(_Section):
     groups: str | dict[str, Any] = Field("layers", description="model, layers, kinds, tensors, blocks: K, ...")
 
     def options(self) -> dict[str, Any]:
-        """The keys of the space itself; a simplex times a scale where no kind is given.
-
-        With many members most of a box lies where every skill is lost (methods add up); the simplex shell does not.
-        """
-        given = dict(self.model_extra or {})
-        return given if "kind" in given else {"kind": "simplex", "scale": [0.0, 1.5], **given}
+        """The keys of the space itself."""
+        return dict(self.model_extra or {})
 
 
 class SearchConfig(_Section):

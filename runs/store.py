@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
@@ -46,7 +47,7 @@ class Store:
         """Add a finished trial; it is on disk when this returns."""
         study = self._study()
         if study is None:
-            study = self._storage.create_new_study(self._directions, self._name)
+            study = _create(self._storage, self._directions, self._name)
         self._storage.create_new_trial(study, template_trial=record.to_optuna(self._coordinates))
 
     def records(self) -> list[TrialRecord]:
@@ -63,6 +64,16 @@ class Store:
             return self._storage.get_study_id_from_name(self._name)
         except KeyError:
             return None
+
+
+def _create(storage: BaseStorage, directions: Sequence[StudyDirection], name: str) -> int:
+    """Create the run in the storage, without Optuna's announcement."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return storage.create_new_study(directions, name)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:

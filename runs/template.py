@@ -27,15 +27,15 @@ models:
 
 space:
   groups: layers  # model, layers, kinds, layers x kinds, tensors, {{blocks: 4}} or {{patterns: {{name: glob}}}}
-  kind: simplex  # simplex, box, affine (sum 1, negatives allowed), subset or fixed
-  scale: [0.0, 1.5]  # times the simplex: the sum of each group's coefficients
-  # low: 0.0         # bounds of the coefficients (box, affine)
-  # high: 1.5
+  kind: box  # box, simplex, affine (sum 1, negatives allowed), subset or fixed
+  low: 0.0  # bounds of the coefficients (box, affine)
+  high: 1.0
+  # scale: [0.0, 1.5]  # for a simplex: what each group's coefficients may sum to
   # knots: 3         # a few anchors interpolated over depth, instead of one row per group
   # tied: true       # one row for all groups
 
 search:
-  searcher: tpe  # tpe, nsga2, nsga3, gp, cmaes, random, sobol, grid, greedy, uniform
+  searcher: gp  # gp (up to some tens of dimensions), tpe, nsga2, nsga3, cmaes, random, sobol, grid, greedy, uniform
   seed: 0
   # scalarise: mean  # search one weighted mean instead of the front (needed by cmaes)
 

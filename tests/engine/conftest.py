@@ -1,28 +1,30 @@
-"""Tiny models as session fixtures, and the makers of `tiny.py`."""
+"""Tiny models as session fixtures, and what `tiny.py` and `saved.py` define."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mergesearch.plugins import load_object
 
-TINY = Path(__file__).with_name("tiny.py")
+TINY, SAVED = (Path(__file__).with_name(name) for name in ("tiny.py", "saved.py"))
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Any:
-    """The module `tiny.py`."""
-    return sys.modules[load_object(f"{TINY}:World").__module__]
+    """All names of the modules `tiny.py` and `saved.py`."""
+    memory, disk = (sys.modules[load_object(reference).__module__] for reference in (f"{TINY}:World", f"{SAVED}:llama"))
+    return SimpleNamespace(**{**vars(disk), **vars(memory)})
 
 
 @pytest.fixture(scope="session")
 def network() -> str:
     """A reference to a function that builds a module."""
-    return f"{TINY}:normed"
+    return f"{SAVED}:normed"
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "r": 4,
         "target_modules": ["q_proj", "v_proj", "up_proj"],
         "rank_pattern": {"v_proj": 2, "layers.1.mlp.up_proj": 3},
-        "alpha_pattern": {"q_proj": 16, r"model.layers.0.self_attn.v_proj": 1},
+        "alpha_pattern": {"proj": 99, r"layers\.[01]\.self_attn\.q_proj": 16, "model.layers.0.self_attn.v_proj": 1},
     },
     "embedding": {"r": 2, "target_modules": ["embed_tokens", "o_proj"]},
     "whole modules": {"r": 2, "target_modules": ["k_proj"], "modules_to_save": ["lm_head", "norm"]},

@@ -62,6 +62,10 @@ def test_files_hold_the_live_weights_and_load_again(tiny: Any, tmp_path: Path, f
     assert all(tiny.same_bits(again[name], value) for name, value in live.tensors().items())
     tokens = torch.arange(8)[None]
     assert torch.equal(loaded.eval()(tokens).logits, live.model(tokens).logits)
+    if len(files) > 1:
+        index = json.loads((tmp_path / "out" / "model.safetensors.index.json").read_text())
+        assert index["metadata"]["total_size"] == sum(value.numel() * value.element_size() for value in stored.values())
+        assert set(index["weight_map"]) == set(stored)
     again_models, _ = merged(tmp_path / "out", tmp_path / "m")
     assert again_models.tokenizer is not None
 
@@ -74,6 +78,32 @@ def test_another_dtype_is_noted_in_the_configuration(tiny: Any, zoo: Path, tmp_p
 
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out").state_dict()
     assert all(tiny.same_bits(loaded[name], value) for name, value in live.tensors().items())
+
+
+def test_tied_copies_in_the_files_are_all_written(tiny: Any, tmp_path: Path) -> None:
+    """Some files hold the embedding and the head that is tied to it: neither may keep the base's numbers."""
+    model = tiny.llama(tied=True)
+    for seed, name in enumerate(("base", "m")):
+        path = tiny.save_member(tmp_path / name, model, seed) / "model.safetensors"
+        tensors = load_file(path)
+        save_file({**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()}, path, {"format": "pt"})
+    models, live = merged(tmp_path / "base", tmp_path / "m")
+    (file,) = export_model(live, models.base, tmp_path / "out", {})
+    stored = load_file(file)
+    assert tiny.same_bits(stored["model.embed_tokens.weight"], live.tensors()["model.embed_tokens.weight"])
+    assert tiny.same_bits(stored["lm_head.weight"], stored["model.embed_tokens.weight"])
+
+
+def test_a_folder_with_a_torch_file_becomes_safetensors(tiny: Any, zoo: Path, tmp_path: Path) -> None:
+    """`pytorch_model.bin` is read, and not copied."""
+    for name in ("base", "a"):
+        (tmp_path / name).mkdir()
+        torch.save(load_file(zoo / name / "model.safetensors"), tmp_path / name / "pytorch_model.bin")
+        (tmp_path / name / "config.json").write_bytes((zoo / name / "config.json").read_bytes())
+    models, live = merged(tmp_path / "base", tmp_path / "a")
+    (file,) = export_model(live, models.base, tmp_path / "out", {})
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "model.safetensors"}
+    assert all(tiny.same_bits(load_file(file)[name], value) for name, value in live.tensors().items())
 
 
 def test_integers_spare_and_ignored_tensors_are_copied(tiny: Any, network: str, tmp_path: Path) -> None:

@@ -80,9 +80,18 @@ for _ in range(2):
 """
 
 
-def test_without_a_compiler_the_eager_kernel_serves(tmp_path: Path) -> None:
-    """With a warning, once."""
-    broken = {"CXX": str(tmp_path / "no-compiler"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+@pytest.mark.parametrize(
+    "compiler",
+    ["missing", pytest.param("failing", marks=pytest.mark.slow), pytest.param("silent", marks=pytest.mark.slow)],
+)
+def test_without_a_compiler_the_eager_kernel_serves(tmp_path: Path, compiler: str) -> None:
+    """With a warning, once: without one, with one that fails, and with one that writes nothing."""
+    path = tmp_path / "c++"
+    if compiler != "missing":
+        failure = {"failing": "exit 1", "silent": "exit 0"}[compiler]
+        path.write_text(f'#!/bin/sh\ncase "$*" in *version*) echo "g++ 13.2.0";; *) {failure};; esac\n')
+        path.chmod(0o755)
+    broken = {"CXX": str(path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     environment = {**os.environ, **broken, "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -56,6 +56,22 @@ def test_base_and_members_come_back_bit_for_bit(tiny: Any, data: st.DataObject) 
         assert tiny.same_bits(value, wanted), (name, choice)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:bf16 and fp16 are mixed")
+@pytest.mark.parametrize("storage", ["exact", "fp16"])
+@given(data=st.data())
+@settings(quick, max_examples=8)
+def test_compiled_candidates_are_the_eager_ones(tiny: Any, storage: str, data: st.DataObject) -> None:
+    """Whole models, of several dtypes, scaled bases and one-hot rows among the tables."""
+    world = data.draw(worlds(tiny))
+    compiled, eager = world.live("compiled", storage=storage), world.live("eager", storage=storage)
+    one_hot = world.table(np.eye(len(world.members))[0])
+    for table in (data.draw(coefficients(world)), world.table(0.3, base=[0.5] * len(world.groups)), one_hot):
+        compiled.write(table)
+        eager.write(table)
+        assert all(tiny.same_bits(value, eager.tensors()[name]) for name, value in compiled.tensors().items())
+
+
 @given(data=st.data())
 @quick
 def test_zero_row_is_the_base_with_fp16_deltas(tiny: Any, data: st.DataObject) -> None:

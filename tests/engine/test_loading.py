@@ -81,7 +81,7 @@ def test_a_network_takes_a_lone_file(tiny: Any, network: str, tmp_path: Path) ->
 def test_a_network_that_does_not_fit_is_named(network: str, tmp_path: Path) -> None:
     save_file({"stem.weight": torch.ones(4, 3, 3, 3), "stem.bais": torch.ones(4)}, tmp_path / "base.safetensors")
     base = open_checkpoint(tmp_path / "base.safetensors")
-    with pytest.raises(CheckpointError, match=r"does not fit the module that '.*tiny.py:normed' builds \(Missing key"):
+    with pytest.raises(CheckpointError, match=r"does not fit the module that '.*saved.py:normed' builds \(Missing key"):
         load_model(base, network)
     with pytest.raises(InputError, match=r"returns a OrderedDict, no torch module; return one"):
         load_model(base, "collections:OrderedDict")

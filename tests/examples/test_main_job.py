@@ -69,7 +69,9 @@ def test_a_fresh_process_measures_the_recorded_scores(keys: dict[str, Any], fini
         "import json, sys; from mergesearch import Config, run\n"
         "print(list(run(Config(**json.loads(sys.argv[1]))).records[0].values))"
     )
-    done = subprocess.run([sys.executable, "-c", script, json.dumps(again)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(again)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == list(finished.records[-1].values or ())
 

@@ -176,19 +176,22 @@ def _show_front(opened: Run) -> None:
     front = opened.front
     console.print(_table(front.head(_ROWS), opened, f"Front, best mean first ({len(front)} trials)"))
     console.print(_table(baseline_rows(opened.trials, opened.plan, opened.results), opened, "Baselines"))
-    console.print("search score → held-out score ± its standard error", style="dim")
+    console.print("scores of held-out samples ± standard error; (scores) and 'searched' of search samples", style="dim")
     console.print(opened.verdict, soft_wrap=True, highlight=False)
     if opened.results.optimism:
         console.print(opened.results.optimism, soft_wrap=True, highlight=False)
 
 
 def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from .runs.tables import brief
+    from .runs.tables import glance
 
-    shown = brief(rows, opened.plan)
-    table = Table(*map(str, shown.columns), title=title, title_justify="left")
+    shown = glance(rows, opened.plan)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in map(str, shown.columns):
+        table.add_column(name, overflow="fold", no_wrap=name in ("origin", "mean"))
     for row in shown.itertuples(index=False):
         table.add_row(*map(str, row))
     return table

@@ -51,6 +51,31 @@ def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     return shown
 
 
+def glance(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """What a terminal has room for: every objective's held-out score, and the weighted means.
+
+    A score in brackets is of search samples: that trial was not re-scored. The error is one standard error.
+    """
+    metrics = {objective.metric for objective in plan.objectives.each}
+    shown = table[["trial", "origin"]].copy()
+    for objective in plan.objectives.each:
+        title = objective.task if len(metrics) == 1 else objective.name
+        shown[title] = [_short_cell(row, objective.name) for row in table.to_dict("records")]
+    if "mean held-out" in table:
+        pairs = zip(table["mean held-out"], table["mean held-out se"], strict=True)
+        shown["mean"] = [f"{value:.3f} ± {error:.3f}" if np.isfinite(value) else "" for value, error in pairs]
+    if "mean" in table:
+        shown["searched"] = [f"{value:.3f}" if np.isfinite(value) else "" for value in table["mean"]]
+    return shown
+
+
+def _short_cell(row: Mapping[Any, Any], name: str) -> str:
+    held_out = row.get(f"{name} held-out", np.nan)
+    if np.isfinite(held_out):
+        return f"{held_out:.3f}"
+    return f"({row[name]:.3f})" if np.isfinite(row[name]) else ""
+
+
 def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results) -> pd.DataFrame:
     """The canonical points, and the soup that the greedy pass ended with."""
     greedy = trials["trial"] == results.chosen.rivals.get("greedy soup", -1)
@@ -100,3 +125,6 @@ def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:
         columns = [f"{name}{label}" for name in plan.objectives.names]
         if all(column in table for column in columns):
             table[f"mean{label}"] = table[columns].to_numpy(dtype=np.float64) @ oriented
+            # Errors of several metrics of one task are not independent; for the eye they may pass as such.
+            errors = table[[f"{column} se" for column in columns]].to_numpy(dtype=np.float64)
+            table[f"mean{label} se"] = np.sqrt((errors * oriented) ** 2 @ np.ones(len(columns)))

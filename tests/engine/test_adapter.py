@@ -103,6 +103,22 @@ def test_mixtures_equal_peft_cat(tiny: Any, tmp_path: Path, dtype: torch.dtype) 
         assert tiny.one_rounding(live.tensors()[name], value, slack=1e-8)
 
 
+def test_fingerprint_follows_factors_and_scale(tiny: Any, tmp_path: Path) -> None:
+    """Another factor or another alpha is another bank; the same adapter elsewhere is not."""
+    model = tiny.llama()
+    model.save_pretrained(tmp_path / "base")
+    options = {"one": (1, 4), "copy": (1, 4), "seed": (2, 4), "alpha": (1, 5)}
+    found = {
+        name: opened(
+            tmp_path / "base", {"lora": tiny.save_adapter(tmp_path / name, model, seed, r=2, lora_alpha=alpha)}
+        )
+        for name, (seed, alpha) in options.items()
+    }
+    fingerprints = {name: live.bank.fingerprint for name, (_, live) in found.items()}
+    assert fingerprints["one"] == fingerprints["copy"]
+    assert len(set(fingerprints.values())) == 3
+
+
 def test_adapters_and_whole_members_mix(tiny: Any, tmp_path: Path) -> None:
     """On the same matrix, with either storage; zero and whole-member rows stay exact."""
     model = tiny.llama(dtype=torch.bfloat16)

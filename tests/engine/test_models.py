@@ -56,6 +56,12 @@ def test_members_that_do_not_match_are_refused(tiny: Any, zoo: Path, tmp_path: P
         tiny.opened(zoo, tiny.changed(zoo, tmp_path, function))
 
 
+def test_integers_that_the_base_lacks_do_not_matter(tiny: Any, zoo: Path, tmp_path: Path) -> None:
+    """Older transformers saved position numbers and masks."""
+    path = tiny.changed(zoo, tmp_path, lambda tensors: {**tensors, "model.position_ids": torch.arange(3)})
+    assert tiny.opened(zoo, path).build_bank(BankOptions()).identical == ()
+
+
 def test_what_does_not_match_can_be_ignored(tiny: Any, zoo: Path, tmp_path: Path) -> None:
     """Ignored tensors stay at the base's values."""
     other = tiny.changed(zoo, tmp_path, lambda t: {**t, "lm_head.weight": torch.ones(50, 16), "extra.w": torch.ones(1)})

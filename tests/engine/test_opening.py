@@ -32,6 +32,7 @@ def test_a_single_folder_and_its_shards_hold_the_same(tiny: Any, tmp_path: Path)
     for name, value in model.state_dict().items():
         assert tiny.same_bits(single.read(name), value)
         assert tiny.same_bits(sharded.read(name), value)
+        assert single.headers[name].dtype == value.dtype
     assert single.config["model_type"] == "llama"
     assert str(single.headers["model.norm.weight"]) == "16"
     assert str(single.headers["lm_head.weight"]) == "48 x 16"

@@ -69,7 +69,6 @@ class Clock:
 
 def measure(quick: bool) -> Outcome:
     """Run the random searcher with the default store and with SQLite, side by side."""
-    torch.set_num_threads(2)
     trials = 50 if quick else 120
     rows = []
     with tempfile.TemporaryDirectory() as folder:

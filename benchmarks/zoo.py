@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 from _harness import Outcome, Target, main
 
@@ -28,7 +27,6 @@ T_95 = {10: 2.262, 3: 4.303}  # Student's t for a 95 % interval, by number of se
 
 def measure(quick: bool) -> Outcome:
     """Search the Llama and the digit classifiers, per layer and per model."""
-    torch.set_num_threads(2)
     seeds = 3 if quick else 10
     rows: list[dict[str, Any]] = []
     targets: list[Target] = []

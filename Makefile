@@ -24,6 +24,7 @@ check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	MYPYPATH=$(VENV)/typed $(BIN)/mypy $(ROOMS:%=-p mergesearch.%) -m mergesearch.cli -m mergesearch.plugins
+	MYPYPATH=$(VENV)/typed:examples/zoo $(BIN)/mypy --allow-untyped-calls tests benchmarks
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(VENV)/ready

@@ -7,6 +7,7 @@ samples that no search saw. Over 10 seeds of the search.
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -27,6 +28,11 @@ T_95 = {10: 2.262, 3: 4.303}  # Student's t for a 95 % interval, by number of se
 
 def measure(quick: bool) -> Outcome:
     """Search the Llama and the digit classifiers, per layer and per model."""
+    os.chdir(ROOT)  # the example configurations name the zoo from there
+    sys.path.insert(0, str(ROOT / "examples" / "zoo"))
+    from train import build_zoo
+
+    build_zoo(ROOT / "zoo")
     seeds = 3 if quick else 10
     rows: list[dict[str, Any]] = []
     targets: list[Target] = []
@@ -100,11 +106,4 @@ def _row(problem: str, name: str, figures: pd.Series, half: pd.Series) -> dict[s
 
 
 if __name__ == "__main__":
-    import os
-
-    os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT / "examples" / "zoo"))
-    from train import build_zoo
-
-    build_zoo(ROOT / "zoo")
     main(measure, __doc__ or "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,18 +107,31 @@ def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype 
             f"'{folder}' is of architecture {names or 'none'}, which this transformers does not know; "
             "upgrade transformers, or set models.network to a function that builds the module"
         )
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity(logging.ERROR)
     try:
-        model: nn.Module = architecture.from_pretrained(folder, dtype=dtype or "auto")
+        with _quiet_transformers():
+            model: nn.Module = architecture.from_pretrained(folder, dtype=dtype or "auto")
     except (RuntimeError, ValueError, OSError, StrictDataclassError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
             f"transformers cannot load '{folder}' as {architecture.__name__} ({reason}); copy or download it again"
         ) from error
-    finally:
-        transformers.logging.set_verbosity(verbosity)
     return model
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No advice and no progress bars from transformers while a model is loaded; errors come as exceptions."""
+    from transformers.utils import logging as shown
+
+    verbosity, bars = shown.get_verbosity(), shown.is_progress_bar_enabled()
+    shown.set_verbosity(logging.ERROR)
+    shown.disable_progress_bar()
+    try:
+        yield
+    finally:
+        shown.set_verbosity(verbosity)
+        if bars:
+            shown.enable_progress_bar()
 
 
 def _dtype(name: str | None) -> torch.dtype | None:

@@ -112,7 +112,7 @@ def _build(name: str, config: Mapping[str, Any]) -> Evaluator:
     if "kind" not in options:
         known = ", ".join(plugin_names(_room(), Evaluator))
         raise InputError(f"evaluator '{name}' has no kind; give it one of: {known}, or module:Name")
-    kind = load_plugin(options.pop("kind"), _room(), Evaluator)  # type: ignore[type-abstract]  # a base class serves as a key
+    kind = load_plugin(options.pop("kind"), _room(), Evaluator)
     check_options(name, kind, options)
     return kind(name, **options)
 

@@ -40,7 +40,8 @@ def llama(tied: bool = False, dtype: torch.dtype = torch.float32, seed: int = 0,
     torch.manual_seed(seed)
     sizes = {"vocab_size": 48, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32}
-    return LlamaForCausalLM(LlamaConfig(**{**sizes, **heads, "tie_word_embeddings": tied, **options})).to(dtype)
+    model: nn.Module = LlamaForCausalLM(LlamaConfig(**{**sizes, **heads, "tie_word_embeddings": tied, **options}))
+    return model.to(dtype)
 
 
 def gpt2(seed: int = 0) -> Any:
@@ -73,8 +74,8 @@ def save_adapter(folder: Path, model: Any, seed: int, **options: Any) -> Path:
     with torch.no_grad():
         for parameter in adapted.parameters():
             if parameter.requires_grad:
-                parameter += 0.05 * torch.randn_like(parameter)
-    adapted.save_pretrained(folder)
+                parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    adapted.save_pretrained(str(folder))
     return folder
 
 

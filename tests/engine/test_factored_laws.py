@@ -48,7 +48,8 @@ class Adapters:
         if self.whole[-1]:
             self.exact.append({n: tuned[n].double() - b.double() for n, b in self.base.items()})
             return Member(name, Source(name, tiny.MemoryCheckpoint(tuned), self.target))
-        stored, exact = {}, {}
+        stored: dict[str, torch.Tensor] = {}
+        exact: dict[str, torch.Tensor] = {}
         for weight, base in self.base.items():
             choice, rank = self.random.integers(4), int(self.random.integers(1, 4))
             rows, columns = base.shape if weight not in self.target.transposed else base.shape[::-1]

@@ -23,7 +23,8 @@ def worlds(draw: st.DrawFn, tiny: Any, dtypes: Any = DTYPES, kinds: Any = KINDS)
     """Base and members of up to five tensors, in one or two dtypes, and a grouping."""
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**20)))
     count = draw(st.integers(1, 4))
-    base, members = {}, [{} for _ in range(count)]
+    base: dict[str, torch.Tensor] = {}
+    members: list[dict[str, torch.Tensor]] = [{} for _ in range(count)]
     for number in range(draw(st.integers(1, 5))):
         name, dtype, shape = f"t{number}", draw(st.sampled_from(dtypes)), draw(st.sampled_from(SHAPES))
         base[name] = tiny.random_tensor(draw(st.sampled_from(kinds)), shape, dtype, generator)

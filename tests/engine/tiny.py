@@ -86,7 +86,8 @@ class World:
         group = self.groups.of[name]
         base = self.base[name].double()
         deltas = [row * (m[name].double() - base) for row, m in zip(table.members[group], self.members, strict=True)]
-        return table.base[group] * base + sum(deltas, torch.zeros_like(base))
+        merged: torch.Tensor = table.base[group] * base + sum(deltas, torch.zeros_like(base))
+        return merged
 
 
 def target_of(tensors: Tensors) -> Target:
@@ -129,7 +130,8 @@ def random_tensor(kind: str, shape: Sequence[int], dtype: torch.dtype, generator
     exponents = torch.randint(-20, 12, tuple(shape), generator=generator, dtype=torch.float64)
     large = min(top / 64, 1e30)
     scale: Any = {"normal": 0.02, "subnormal": tiny / 8, "large": large, "mixed": 2.0**exponents, "zero": 0.0}
-    return (value * scale[kind]).to(dtype)
+    scaled: torch.Tensor = value * scale[kind]
+    return scaled.to(dtype)
 
 
 def fine_tuned(kind: str, base: torch.Tensor, first: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:

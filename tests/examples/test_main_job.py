@@ -53,7 +53,7 @@ def test_the_files_hold_the_live_weights_bit_for_bit(keys: dict[str, Any], finis
 def test_transformers_loads_it_and_generates(merged: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(merged)
+    model: Any = AutoModelForCausalLM.from_pretrained(merged)
     tokenizer = AutoTokenizer.from_pretrained(merged)
     stored = load_file(merged / "model.safetensors")
     loaded = model.state_dict()

@@ -42,8 +42,8 @@ def test_documents_are_distinct_seeded_and_exclude_what_is_held_out() -> None:
 
 
 def test_digits_are_evaluated_on_samples_that_are_not_trained_on() -> None:
-    trained_on = {image.numpy().tobytes() for image, _ in training_set("upright")}
-    evaluated = {image.numpy().tobytes() for image, _ in dataset("upright")}
+    trained_on = {image.numpy().tobytes() for image in training_set("upright").tensors[0]}
+    evaluated = {image.numpy().tobytes() for image in dataset("upright").tensors[0]}
     assert len(dataset("upright")) == 900
     assert not trained_on & evaluated
 

@@ -63,9 +63,9 @@ def test_gain_of_independent_tasks_adds_their_variances() -> None:
     theirs = [MetricScores.mean(rng.random(400)) for _ in range(2)]
     objectives = resolve("sums/acc", "copy/acc")
     gain, error = mean_difference(objectives, np.array([0.5, 0.5]), ours, theirs)
-    singles = [a.difference(b) for a, b in zip(ours, theirs, strict=True)]
-    assert gain == pytest.approx(np.mean([value for value, _ in singles]))
-    assert error == pytest.approx(0.5 * np.hypot(*[one for _, one in singles]))
+    values, errors = np.array([a.difference(b) for a, b in zip(ours, theirs, strict=True)]).T
+    assert gain == pytest.approx(values.mean())
+    assert error == pytest.approx(0.5 * np.linalg.norm(errors))
 
 
 def test_gain_of_one_task_is_paired_over_its_metrics() -> None:

@@ -1,0 +1,43 @@
+"""The benchmarks' shared options: figures as JSON, a check that can fail, a record."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+
+TOY = """
+from _harness import Outcome, Target, main
+main(lambda quick: Outcome("Toy", [{"a": 1.0}], [Target("a", 1.0, LIMIT)]), "toy")
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_script_takes_the_same_options(script: Path) -> None:
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=True)
+    assert all(option in done.stdout for option in ("--quick", "--json", "--check", "--record"))
+
+
+@pytest.mark.parametrize(("limit", "code"), [("2.0", 0), ("0.5", 1)])
+def test_check_fails_where_a_target_is_missed(limit: str, code: int, tmp_path: Path) -> None:
+    script = f"import sys; sys.path.insert(0, {str(FOLDER)!r})" + TOY.replace("LIMIT", limit)
+    command = [sys.executable, "-c", script, "--check", "--json", str(tmp_path / "figures.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert ("missed: a: 1 (misses ≤ 0.5)" in done.stderr) == bool(code)
+    assert json.loads((tmp_path / "figures.json").read_text())["targets"][0]["met"] == (code == 0)
+
+
+@pytest.mark.slow
+def test_overhead_measures_all_dimensions(tmp_path: Path) -> None:
+    command = [sys.executable, FOLDER / "overhead.py", "--quick", "--json", tmp_path / "figures.json"]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert [row["dimensions"] for row in rows] == [8, 64, 512]
+    assert all(row["default store, ms per trial"] > 0 and row["ratio"] > 0 for row in rows)

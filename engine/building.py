@@ -11,6 +11,7 @@ import torch
 
 from ..errors import CheckpointError
 from .adapter import LowRank
+from .finite import all_finite
 from .layout import BLOCK, Slot, buffer_of, lay_out
 from .member import BankOptions, Member
 from .segment import Patch, Segment
@@ -86,7 +87,7 @@ class SegmentBuilder:
         return member.anchor.read(name).to(base.device) if member.anchor else base
 
     def _check_base(self, name: str, base: torch.Tensor) -> None:
-        if not bool(torch.isfinite(base).all()):
+        if not all_finite(base):
             raise CheckpointError(
                 f"the base's tensor '{name}' holds NaN or infinite values as {base.dtype}; train or download it again"
             )
@@ -115,7 +116,7 @@ class SegmentBuilder:
             return base, base
         value, anchor = member.source.read(name).to(base.device), self._anchor(member, name, base)
         self._note(member.name, name, value, *([anchor] if member.anchor else []))
-        if not bool(torch.isfinite(value.to(base.dtype)).all()):
+        if value.dtype != base.dtype and not all_finite(value.to(base.dtype)):
             raise CheckpointError(
                 f"member '{member.name}': tensor '{name}' exceeds the range of {base.dtype}; set a wider models.dtype"
             )
@@ -126,7 +127,7 @@ class SegmentBuilder:
         return value.to(_sum_dtype(dtype)) - anchor.to(_sum_dtype(dtype))
 
     def _store(self, draft: _Draft, slot: Slot, number: int, delta: torch.Tensor) -> None:
-        if not bool(torch.isfinite(delta).all()):
+        if not all_finite(delta):
             owner = self._members[number].name
             raise CheckpointError(
                 f"member '{owner}': the delta of '{slot.name}' exceeds the range of {delta.dtype}; train it again"

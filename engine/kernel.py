@@ -7,6 +7,7 @@ single rounding of the last addition. With one coefficient 1 and the others 0 th
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -41,7 +42,10 @@ class CompiledKernel:
     ) -> None:
         """See `write_eagerly`; the result is the same, bit for bit."""
         try:
-            self._write(out, base, deltas, coefficients)
+            with warnings.catch_warnings():
+                # bf16 weights with fp16 deltas are what we mean; the compiler warns of any mixture.
+                warnings.filterwarnings("ignore", message="bf16 and fp16 are mixed", category=UserWarning)
+                self._write(out, base, deltas, coefficients)
         except _compiler_errors() as error:
             log.warning("no compiled kernel (%s); writing with the eager one", str(error).splitlines()[0])
             self._write = write_eagerly

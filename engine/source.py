@@ -11,6 +11,7 @@ import torch
 from ..errors import CheckpointError
 from .adapter import AdapterCheckpoint, LowRank
 from .checkpoint import Checkpoint, TensorHeader
+from .finite import all_finite
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Source:
         self.name = name
         self.checkpoint = checkpoint
         self._target = target
+        self._checked: set[str] = set()
         self._stored = stored_names(checkpoint, target)
         if isinstance(checkpoint, AdapterCheckpoint):
             self._check_adapter(checkpoint)
@@ -92,7 +94,9 @@ class Source:
 
     def _read(self, stored: str, name: str) -> torch.Tensor:
         value = self.checkpoint.read(stored)
-        _check_finite(self.name, name, value)
+        if stored not in self._checked:
+            _check_finite(self.name, name, value)
+            self._checked.add(stored)
         return value
 
     def _check_missing(self) -> None:
@@ -167,6 +171,6 @@ def stored_names(checkpoint: Checkpoint, target: Target) -> dict[str, str]:
 
 
 def _check_finite(member: str, name: str, value: torch.Tensor) -> None:
-    if not bool(torch.isfinite(value).all()):
+    if not all_finite(value):
         kind = "NaN" if bool(torch.isnan(value).any()) else "infinite values"
         raise CheckpointError(f"member '{member}': tensor '{name}' holds {kind}; train or download it again")

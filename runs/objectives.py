@@ -95,6 +95,14 @@ class Objectives:
         """`sign` of each, float64, `objectives`."""
         return np.array([objective.sign for objective in self.each])
 
+    @property
+    def mean_sign(self) -> float:
+        """What a weighted mean loss is multiplied with to be shown: 1 where every objective is minimised.
+
+        Otherwise -1: the mean is shown such that higher is better, and minimised objectives count negatively.
+        """
+        return 1.0 if all(not objective.maximize for objective in self.each) else -1.0
+
     def pick(self, scores: Scores) -> list[MetricScores]:
         """The scores that the objectives name.
 

@@ -70,5 +70,5 @@ class TerminalProgress:
         weights = mean_weights(self._objectives, records, self._baselines)
         front = front_of(self._objectives, records, weights)
         best = min(records, key=lambda record: mean_loss(self._objectives, weights, record))  # type: ignore[arg-type]
-        mean = -mean_loss(self._objectives, weights, best)
+        mean = self._objectives.mean_sign * mean_loss(self._objectives, weights, best)
         return f"best mean {mean:.4f} (trial {best.number}), front {len(front)}"

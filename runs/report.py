@@ -107,12 +107,13 @@ def _trade_off(plan: Plan, complete: pd.DataFrame, results: Results) -> go.Figur
 def _history(plan: Plan, complete: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     if "mean" in complete:
-        best = np.maximum.accumulate(complete["mean"].to_numpy(dtype=np.float64))
+        better = np.minimum if plan.objectives.mean_sign > 0 else np.maximum
+        best = better.accumulate(complete["mean"].to_numpy(dtype=np.float64))
         figure.add_scatter(
             x=complete["trial"], y=complete["mean"], mode="markers", name="mean", text=complete["origin"]
         )
         figure.add_scatter(x=complete["trial"], y=best, mode="lines", name="best so far", line={"shape": "hv"})
-    return figure.update_layout(xaxis_title="trial", yaxis_title="weighted mean of the objectives (higher is better)")
+    return figure.update_layout(xaxis_title="trial", yaxis_title="weighted mean of the objectives")
 
 
 def _coefficients(plan: Plan, trials: pd.DataFrame, results: Results) -> go.Figure | None:

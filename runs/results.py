@@ -107,7 +107,7 @@ def _optimism(
     gap = float(scale @ (np.array(record.values) - np.array([one.value for one in later])))
     error = math.hypot(*(scale * np.array(record.errors)), *(scale * np.array([one.stderr for one in later])))
     beyond = "beyond" if abs(gap) > CONFIDENCE * error else "within"
-    side = "higher" if gap > 0 else "lower"
+    side = "better" if gap > 0 else "worse"
     return (
         f"The winner's curse: trial {chosen.winner}'s mean is {abs(gap):.4f} {side} on search samples than on "
         f"held-out ones (± {CONFIDENCE * error:.4f}, {beyond} noise)."

@@ -20,7 +20,7 @@ def trials_table(
     """One row per trial: origin, state, every objective with its standard error, held-out scores, coefficients.
 
     Columns `<objective>`, `<objective> se`, and, where a trial was re-scored, `<objective> held-out` and
-    `<objective> held-out se`; `mean` and `mean held-out` are weighted and oriented so that higher is better. One
+    `<objective> held-out se`; `mean` and `mean held-out` are weighted; see `Objectives.mean_sign`. One
     column per group and member holds the coefficient.
     """
     keys = results.held_out if results else {}
@@ -120,7 +120,7 @@ def _held_out(plan: Plan, files: ScoreFiles, key: str | None) -> Mapping[str, ob
 
 
 def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:
-    oriented = -weights * plan.objectives.signs
+    oriented = plan.objectives.mean_sign * weights * plan.objectives.signs
     for label in ("", " held-out"):
         columns = [f"{name}{label}" for name in plan.objectives.names]
         if all(column in table for column in columns):

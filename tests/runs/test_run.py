@@ -160,6 +160,15 @@ def test_export_refuses_what_it_cannot_do(make_config: MakeConfig, bed: Path, tm
         Run(config.folder).export(tmp_path / "merged", 0)
 
 
+def test_minimised_objectives_keep_their_sign_in_the_tables(make_config: MakeConfig) -> None:
+    result = run(Config(**make_config(objectives=["flip/loss", "invert/loss"], budget__trials=12)))
+    table = result.trials
+    assert np.allclose(table["mean"], (table["flip/loss"] + table["invert/loss"]) / 2)
+    assert result.front["mean"].is_monotonic_increasing
+    mixed = run(Config(**make_config(name="mixed", objectives=["flip/loss", "invert/accuracy"], budget__trials=12)))
+    assert mixed.front["mean"].is_monotonic_decreasing
+
+
 def test_members_stay_themselves_under_a_transform(make_config: MakeConfig, tmp_path: Path) -> None:
     plain = run(Config(**make_config(budget__trials=5)))
     keys = make_config(name="ties", models__transform={"kind": "ties", "density": 0.3}, budget__trials=18)

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from ..errors import InputError
 from .checkpoint import Checkpoint, read_json
+from .converted import ConvertedCheckpoint
 from .live import LiveModel
 from .safetensors_checkpoint import INDEX, SINGLE, SafetensorsCheckpoint
 from .source import Source
@@ -25,7 +26,8 @@ def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mappi
     """Write the live weights under the base's tensor names, with its configuration and tokenizer.
 
     The folder appears complete or not at all. Tensors are stored bit for bit as they are live; tied tensors are
-    stored as often as in the base's files. The recipe goes into the safetensors metadata, as JSON.
+    stored as often as in the base's files. The recipe goes into the safetensors metadata, as JSON, but for models
+    that transformers converts, whose files it writes itself.
 
     Args:
         live: the model as `write` left it.
@@ -48,7 +50,10 @@ def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mappi
     draft.mkdir(parents=True)
     try:
         _copy_companions(base.checkpoint, draft)
-        files = _write_weights(live, base, draft, recipe)
+        if isinstance(base.checkpoint, ConvertedCheckpoint):
+            files = _write_converted(live, draft)
+        else:
+            files = _write_weights(live, base, draft, recipe)
         if destination.exists():
             destination.rmdir()
         draft.rename(destination)
@@ -82,6 +87,13 @@ def _write_weights(live: LiveModel, base: Source, draft: Path, recipe: Mapping[s
         (draft / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     _note_dtype(draft, tensors)
     return [draft / file for file in shards]
+
+
+def _write_converted(live: LiveModel, draft: Path) -> list[Path]:
+    """Let transformers turn the weights back into the names and shards that the base's files have."""
+    save: Any = live.model.save_pretrained  # a method of transformers' models, which alone are converted
+    save(draft, state_dict={name: _apart(value) for name, value in live.model.state_dict().items()})
+    return sorted(draft.glob("*.safetensors"))
 
 
 def _apart(value: torch.Tensor) -> torch.Tensor:

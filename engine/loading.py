@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def load_model(base: Checkpoint, network: str | None, dtype: str | None = None) 
     if network:
         model = _build(network, base)
     elif base.folder and base.config:
-        model = _load_transformers(base.folder, base.config, wanted)
+        model, _ = load_transformers(base.folder, base.config, wanted)
     else:
         raise InputError(
             f"'{base.path}' is no transformers folder, so its architecture is unknown; "
@@ -61,17 +62,7 @@ def target_of(model: nn.Module, base: Checkpoint, ignore: tuple[str, ...] = ()) 
     Raises:
         CheckpointError: the base's files lack tensors, which the live model would hold at random.
     """
-    headers = {
-        name: TensorHeader(tuple(tensor.shape), tensor.dtype) for name, tensor in floating_tensors(model).items()
-    }
-    conv1d = [path for path, module in model.named_modules() if type(module).__name__ == "Conv1D"]
-    target = Target(
-        headers=headers,
-        tied=tied_names(model),
-        spare=frozenset(base.headers),
-        ignore=ignore,
-        transposed=frozenset(f"{path}.weight" for path in conv1d),
-    )
+    target = replace(target_without_files(model), spare=frozenset(base.headers), ignore=ignore)
     found = stored_names(base, target)
     missing = [name for name in target.merged() if name not in found]
     if missing:
@@ -80,6 +71,15 @@ def target_of(model: nn.Module, base: Checkpoint, ignore: tuple[str, ...] = ()) 
             "copy or download it again, or list them under models.ignore"
         )
     return target
+
+
+def target_without_files(model: nn.Module) -> Target:
+    """What members must match, as far as the module alone tells."""
+    headers = {
+        name: TensorHeader(tuple(tensor.shape), tensor.dtype) for name, tensor in floating_tensors(model).items()
+    }
+    conv1d = [path for path, module in model.named_modules() if type(module).__name__ == "Conv1D"]
+    return Target(headers=headers, tied=tied_names(model), transposed=frozenset(f"{path}.weight" for path in conv1d))
 
 
 def _build(network: str, base: Checkpoint) -> nn.Module:
@@ -96,7 +96,12 @@ def _build(network: str, base: Checkpoint) -> nn.Module:
     return model
 
 
-def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype | None) -> nn.Module:
+def load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype | None) -> tuple[nn.Module, bool]:
+    """Load a folder with the class that its configuration names; also, whether its files had every tensor.
+
+    Raises:
+        CheckpointError: the architecture is unknown, or the files cannot be loaded.
+    """
     import transformers
     from huggingface_hub.errors import StrictDataclassError
 
@@ -109,13 +114,14 @@ def _load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype 
         )
     try:
         with _quiet_transformers():
-            model: nn.Module = architecture.from_pretrained(folder, dtype=dtype or "auto")
+            model, found = architecture.from_pretrained(folder, dtype=dtype or "auto", output_loading_info=True)
     except (RuntimeError, ValueError, OSError, StrictDataclassError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
             f"transformers cannot load '{folder}' as {architecture.__name__} ({reason}); copy or download it again"
         ) from error
-    return model
+    complete = not (found["missing_keys"] or found["mismatched_keys"] or found["unexpected_keys"])
+    return model, complete
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from ..spaces.groups import Groups, TensorPlace
 from .adapter import AdapterCheckpoint
 from .bank import DeltaBank, build_bank
 from .checkpoint import Checkpoint
+from .converted import under_live_names
 from .identity import check_same_model
 from .live import LiveModel
 from .loading import load_model, load_tokenizer, target_of
@@ -71,6 +72,9 @@ class Models:
         for name, checkpoint in [*checkpoints.items(), *((f"{name}'s anchor", one) for name, one in anchors.items())]:
             check_same_model(name, checkpoint, self.base_checkpoint)
         self.model: nn.Module = load_model(self.base_checkpoint, paths.network, paths.dtype).to(_device(paths.device))
+        self.base_checkpoint = under_live_names(self.base_checkpoint, self.model)
+        checkpoints = {name: under_live_names(one, self.model) for name, one in checkpoints.items()}
+        anchors = {name: under_live_names(one, self.model) for name, one in anchors.items()}
         target = target_of(self.model, self.base_checkpoint, paths.ignore)
         self.base = Source("base", self.base_checkpoint, target)
         self.members = [

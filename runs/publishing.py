@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..engine.adapter import AdapterCheckpoint
+from ..engine.converted import ConvertedCheckpoint
 from ..engine.export import export_model
 from ..engine.mergekit_recipe import mergekit_recipe
 from ..errors import InputError
@@ -75,7 +76,8 @@ def _recipe(config: Config, plan: Plan, record: TrialRecord) -> dict[str, Any]:
 def _linear_in_folders(config: Config, opened: Opened) -> bool:
     checkpoints = [opened.models.base_checkpoint, *[member.source.checkpoint for member in opened.models.members]]
     plain = not (config.models.transform or config.models.anchors or config.models.ignore)
-    return plain and all(one.folder is not None and not isinstance(one, AdapterCheckpoint) for one in checkpoints)
+    unusual = (AdapterCheckpoint, ConvertedCheckpoint)
+    return plain and all(one.folder is not None and not isinstance(one, unusual) for one in checkpoints)
 
 
 def _mergekit(opened: Opened, record: TrialRecord) -> str:

@@ -29,9 +29,14 @@ class TrialError(MergesearchError):
     """One candidate could not be scored; it is recorded as a failed trial and the run goes on."""
 
 
+_LISTED = 12
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names there are, the nearest to `name` first: the tail of an error message."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    listed = ", ".join(names) if names else "none"
+    names = sorted(set(known))
+    beginning = [one for one in names if len(name) > 1 and one.lower().startswith(name.lower())]
+    close = beginning or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    listed = ", ".join(names[:_LISTED]) + more if names else "none"
     return f"did you mean '{close[0]}'? (known: {listed})" if close else f"known: {listed}"

@@ -92,11 +92,14 @@ def _module(name: str) -> ModuleType:
 
 
 def _module_of_file(path: Path) -> ModuleType:
-    """Import a file under a name of its own; its folder goes on the path, as for a script, so siblings import."""
+    """Import a file under a name of its own; its folder goes on the path, as for a script, so siblings import.
+
+    The name follows from path and content, so a file that was edited since is imported anew.
+    """
     if not path.is_file():
         raise InputError(f"no file '{path}'; check the path, which is relative to the current folder")
     path = path.resolve()
-    name = f"mergesearch_file_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+    name = f"mergesearch_file_{path.stem}_{zlib.crc32(str(path).encode() + path.read_bytes()):08x}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

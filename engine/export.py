@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ..errors import InputError
@@ -47,16 +48,21 @@ def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mappi
         raise InputError(f"'{destination}' exists and is not empty; give another folder, or remove it first")
     destination = destination.absolute()
     draft = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
-    draft.mkdir(parents=True)
     try:
+        draft.mkdir(parents=True)
         _copy_companions(base.checkpoint, draft)
         if isinstance(base.checkpoint, ConvertedCheckpoint):
             files = _write_converted(live, draft)
         else:
             files = _write_weights(live, base, draft, recipe)
+        for file in files:
+            file.chmod(draft.stat().st_mode & 0o666)  # safetensors keeps its files to their owner
         if destination.exists():
             destination.rmdir()
         draft.rename(destination)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write to '{destination}' ({reason}); give another folder") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return [destination / file.name for file in files]

@@ -80,7 +80,7 @@ class MetricScores:
             each = function(np.divide(totals, sizes, out=np.full_like(totals, ratio), where=sizes > 0))
             rows = [(totals[row].sum(), sizes[row].sum()) for row in resamples(totals.size)]
             drawn = np.array([total / size if size > 0 else math.nan for total, size in rows])
-            return cls(float(function(ratio)), each, function(drawn))
+            return cls(float(function(ratio)), each, _told_by(totals.size, function(drawn)))
 
     @classmethod
     def aggregate(
@@ -101,13 +101,14 @@ class MetricScores:
         _require_samples(len(items))
         value = float(function(items))
         chosen = (_take(items, row) for row in resamples(len(items), replicates))
-        return cls(value, None, np.array([_or_nan(function, resample) for resample in chosen]))
+        drawn = np.array([_or_nan(function, resample) for resample in chosen])
+        return cls(value, None, _told_by(len(items), drawn))
 
     @property
     def stderr(self) -> float:
-        """Standard error of `value` over the choice of samples; 0.0 for a single sample.
+        """Standard error of `value` over the choice of samples.
 
-        Infinite where the metric is undefined on all resamples but one, so that nothing is known of its error.
+        Infinite where nothing is known of it: for a single sample, or a metric undefined on all resamples but one.
         """
         return _error_of_mean(self._per_sample()) if self.replicates is None else _spread(self.replicates)
 
@@ -180,7 +181,12 @@ def _or_nan(function: Callable[[Any], float], items: Any) -> float:
 
 
 def _error_of_mean(values: FloatArray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else 0.0
+    return float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else math.inf
+
+
+def _told_by(count: int, replicates: FloatArray) -> FloatArray:
+    """The replicates, or NaN in their place for a single sample: its resamples are all alike and tell nothing."""
+    return replicates if count > 1 else np.full_like(replicates, math.nan)
 
 
 def _spread(replicates: FloatArray) -> float:

@@ -57,7 +57,7 @@ class Run:
     @property
     def verdict(self) -> str:
         """Whether the winner beats the soups and the best member beyond noise, in one sentence."""
-        return self.results.verdict if self.results else "The run has not ended yet."
+        return self.results.verdict_among(len(self.records)) if self.results else "The run has not ended yet."
 
     def pick(
         self, weights: Sequence[float] | Mapping[str, float] | None = None, floors: Mapping[str, float] | None = None
@@ -107,15 +107,14 @@ def run(config: Config | str | Path, observer: Observer | None = None) -> Run:
     """
     config = config if isinstance(config, Config) else load_config(config)
     observer = observer or Silent()
-    RunFolder(config.folder).check(config)
     session = open_session(config)
     folder = session.folder
     with folder.locked():
-        plan = session.plan()
-        plan.check(folder)
+        folder.check(config)  # again: another process may have started it meanwhile
+        plan = session.plan().settled(folder)
         repair(folder.journal)
-        folder.freeze(config)
         plan.write(folder)
+        folder.freeze(config)
         with _tables_afterwards(folder):
             records = Driver(session, _store(config, folder, plan), observer).run()
             conclude(session, records, observer).write(folder)
@@ -136,4 +135,4 @@ def _tables_afterwards(folder: RunFolder) -> Iterator[None]:
 def _store(config: Config, folder: RunFolder, plan: Plan) -> Store:
     storage = open_storage(config.store, folder.journal)
     directions = [objective.direction for objective in plan.objectives.each]
-    return Store(storage, config.name, directions, plan.coordinates)
+    return Store(storage, plan.study, directions, plan.coordinates)

@@ -28,8 +28,8 @@ def pick_trial(
         floors: objective -> value to keep, in its own unit, instead of the configuration's.
 
     Raises:
-        InputError: an unknown objective, weights that are all 0 or negative, no scored trial, or floors that no
-            trial keeps (names the nearest trial).
+        InputError: an unknown objective, unusable weights, no scored trial, or floors that no trial keeps (names the
+            nearest trial).
     """
     chosen = _weights(objectives, weights)
     limits = _known(objectives, floors) if floors is not None else None
@@ -52,8 +52,10 @@ def _weights(objectives: Objectives, weights: Sequence[float] | Mapping[str, flo
         known = _known(objectives, weights)
         weights = [known.get(name, 0.0) for name in objectives.names]
     array = np.asarray(weights, dtype=np.float64)
-    if (array < 0).any() or not array.any():
-        raise InputError(f"weights are {array.tolist()}; give numbers that are not negative, and one above 0")
+    if array.shape != (len(objectives.each),) or not (np.isfinite(array) & (array >= 0)).all() or not array.any():
+        raise InputError(
+            f"weights are {array.tolist()}; give {len(objectives.each)} finite numbers, none negative and one above 0"
+        )
     normalised: FloatArray = array / array.sum()
     return normalised
 

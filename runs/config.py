@@ -147,8 +147,8 @@ class Config(_Section):
         return Path(self.out) / self.name
 
     def identity(self) -> dict[str, Any]:
-        """What determines the trials, flat: `section.key` -> value. The budget may be raised, the folder moved."""
-        content = self.model_dump(mode="json", exclude={"budget", "out", "name", "store"})
+        """What a run's trials hang on, flat: `section.key` -> value. The budget may be raised, the folder moved."""
+        content = self.model_dump(mode="json", exclude={"budget", "out", "name"})
         # The order of members is the order of the table's columns, which a comparison of mappings would not see.
         return {**dict(_flatten(content)), "models.members (order)": list(self.models.members)}
 

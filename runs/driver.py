@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ..errors import InputError
+from ..errors import InputError, TrialError
 from .plan import Plan
 from .record import Proposal, TrialRecord
 from .session import Session
@@ -58,7 +58,8 @@ class Driver:
         evaluation in flight is lost, and nothing else.
 
         Raises:
-            InputError: the evaluators found the configuration wrong, or not one trial could be scored.
+            InputError: the evaluators found the configuration wrong, the disk is full, or not one trial could be
+                scored.
         """
         records = self._store.records()
         self._observer.started(self._session.plan(), records)
@@ -80,18 +81,15 @@ class Driver:
         return len(records) >= budget.trials or out_of_time
 
     def _evaluate(self, number: int, proposal: Proposal) -> TrialRecord:
-        """Score one candidate. This is the trial boundary: whatever goes wrong with it, the run goes on."""
+        """Score one candidate; where that fails, the run goes on."""
         session = self._session
         started, clock = datetime.now(), time.perf_counter()
         try:
             scores = session.bench.score(proposal, session.search_samples)
             picked = session.proposals.objectives.pick(scores)
-        except InputError:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            log.warning("trial %d (%s) failed: %s", number, proposal.origin, reason)
-            return TrialRecord(number, proposal, None, (), (), "", reason, started, time.perf_counter() - clock)
+        except TrialError as error:
+            log.warning("trial %d (%s) failed: %s", number, proposal.origin, error)
+            return TrialRecord(number, proposal, None, (), (), "", str(error), started, time.perf_counter() - clock)
         values = tuple(one.value for one in picked)
         return TrialRecord(
             number=number,

@@ -44,9 +44,14 @@ class RunFolder:
             InputError: there is none.
         """
         folder = cls(Path(path))
-        if not folder.config.is_file():
+        if not folder.started:
             raise InputError(f"'{path}' is no run folder (no {folder.config.name}); start one with: mergesearch run")
         return folder
+
+    @property
+    def started(self) -> bool:
+        """Whether a run has been started here; the configuration is frozen last."""
+        return self.config.is_file()
 
     def check(self, config: Config) -> None:
         """Refuse a configuration that would not continue this folder's run.
@@ -54,7 +59,7 @@ class RunFolder:
         Raises:
             JournalError: the folder belongs to another configuration; names the keys.
         """
-        if not self.config.is_file():
+        if not self.started:
             return
         differing = differing_keys(config, load_config(self.config))
         if differing:
@@ -91,13 +96,21 @@ class RunFolder:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
+    """Write a file so that it is there whole or not at all, even after a power cut.
+
+    Raises:
+        InputError: it cannot be written, as on a full disk.
+    """
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InputError(f"'{path}' cannot be written ({error.strerror}); make room, and run again") from error
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -141,6 +141,16 @@ class Objectives:
             raw = 1.0 / np.where(spread > 0, spread, 1.0)
         return np.asarray(raw / raw.sum(), dtype=np.float64)
 
+    def mean_errors(self, weights: FloatArray, errors: FloatArray) -> FloatArray:
+        """Standard errors of the weighted mean, float64, `trials`, from those of the objectives, `trials x objectives`.
+
+        Objectives of one task share its samples, so their errors are added, which can only overstate the error.
+        Tasks are independent of one another.
+        """
+        owners, weighted = np.array([objective.task for objective in self.each]), errors * weights
+        per_task = np.stack([weighted[:, owners == task].sum(axis=1) for task in self.tasks])
+        return np.asarray(np.sqrt((per_task**2).sum(axis=0)), dtype=np.float64)
+
 
 def mean_difference(
     objectives: Objectives, weights: FloatArray, ours: Sequence[MetricScores], theirs: Sequence[MetricScores]

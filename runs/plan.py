@@ -14,8 +14,11 @@ _MEANINGS = {
     "bank": "the weights of base or members",
     "panel": "the evaluators' data or code",
     "samples": "the number of samples",
+    "members": "the members",
+    "groups": "the groups",
     "coordinates": "the space",
     "objectives": "the objectives",
+    "baselines": "the canonical points",
 }
 
 
@@ -32,6 +35,7 @@ class Plan:
         samples: task -> number of samples that the search sees, and that are held out.
         bank: fingerprint of the delta bank.
         panel: fingerprint of the evaluators and their data.
+        study: the run's name in its store, unlike that of any other run.
     """
 
     objectives: Objectives
@@ -42,22 +46,24 @@ class Plan:
     samples: Mapping[str, Sequence[int]]
     bank: str
     panel: str
+    study: str
 
-    def check(self, folder: RunFolder) -> None:
-        """Refuse to go on where the files behind an unchanged configuration have changed.
+    def settled(self, folder: RunFolder) -> Plan:
+        """The plan that the folder's run was started with, which this one must agree with; this one at a start.
 
         Raises:
             JournalError: weights, data or sizes differ from those that the run was started with; names which.
         """
-        if not folder.plan.is_file():
-            return
-        ours, theirs = self._content(), read_results(folder.plan)
+        if not folder.started:
+            return self
+        ours, theirs = json.loads(json.dumps(self._content())), read_results(folder.plan)
         for key, what in _MEANINGS.items():
-            if json.loads(json.dumps(ours[key])) != theirs.get(key):
+            if ours[key] != theirs.get(key):
                 raise JournalError(
                     f"{what} changed since '{folder.path}' was started, so its trials no longer compare; "
                     "restore them, or start a run of another name"
                 )
+        return Plan.read(folder)
 
     def write(self, folder: RunFolder) -> None:
         """Write it into the run folder."""

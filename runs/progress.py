@@ -65,10 +65,11 @@ class TerminalProgress:
         self._bars.update(self._confirm, completed=done, total=total, visible=True)
 
     def _note(self, records: Sequence[TrialRecord]) -> str:
-        if self._objectives is None or not any(record.complete for record in records):
+        if self._objectives is None:
             return ""
         weights = mean_weights(self._objectives, records, self._baselines)
         front = front_of(self._objectives, records, weights)
-        best = min(records, key=lambda record: mean_loss(self._objectives, weights, record))  # type: ignore[arg-type]
-        mean = self._objectives.mean_sign * mean_loss(self._objectives, weights, best)
-        return f"best mean {mean:.4f} (trial {best.number}), front {len(front)}"
+        if not front:
+            return ""
+        mean = self._objectives.mean_sign * mean_loss(self._objectives, weights, front[0])
+        return f"best mean {mean:.4f} (trial {front[0].number}), front {len(front)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cached_property
 
 import numpy as np
 
@@ -54,12 +55,10 @@ class Baselines:
         kept = {name: table for name, table in points.items() if any(fnmatch(name, pattern) for pattern in globs)}
         return cls(space, kept, raw_members)
 
+    @cached_property
     def proposals(self) -> list[Proposal]:
         """The canonical points as candidates."""
-        return [
-            Proposal(table, name, self.space.vector(table), self._raw_member(table))
-            for name, table in self.points.items()
-        ]
+        return [self._proposal(name, table) for name, table in self.points.items()]
 
     def next_greedy(self, records: Sequence[TrialRecord], losses: FloatArray) -> Proposal | None:
         """The soup that the greedy pass must score next, by mean loss, `trials`; None at its end.
@@ -85,7 +84,7 @@ class Baselines:
         if not best:
             return None
         wanted = soup(best, self.space.groups, self.space.members)
-        return next(record.number for record in records if record.proposal.table == wanted)
+        return next((one.number for one in records if one.complete and one.proposal.table == wanted), None)
 
     def _soup_scores(self, records: Sequence[TrialRecord], losses: FloatArray) -> dict[Subset, float]:
         """Negative mean loss of every soup evaluated so far, by its members; -inf for a failed one."""
@@ -93,17 +92,17 @@ class Baselines:
         for record, loss in zip(records, losses, strict=True):
             row = record.proposal.table.members[0]
             subset = frozenset(np.flatnonzero(row).tolist())
-            if subset and record.proposal.table == soup(subset, self.space.groups, self.space.members):
+            if not subset or row.max() != 1.0 / len(subset):
+                continue  # the common case, told without building a soup
+            if record.proposal.table == soup(subset, self.space.groups, self.space.members):
                 scores.setdefault(subset, -float(loss) if record.complete else -np.inf)
         return scores
 
-    def _raw_member(self, table: CoefficientTable) -> int | None:
-        if not self.raw_members:
-            return None
-        for number in range(self.space.members):
+    def _proposal(self, name: str, table: CoefficientTable) -> Proposal:
+        for number in range(self.space.members if self.raw_members else 0):
             if table == soup((number,), self.space.groups, self.space.members):
-                return number
-        return None
+                return Proposal(table, name, member=number)  # its weights are not those of x, so it has none
+        return Proposal(table, name, self.space.vector(table))
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Proposals:
 
     def next(self, records: Sequence[TrialRecord]) -> Proposal | None:
         """The candidate of trial `len(records)`; None once the searcher has nothing left to try."""
-        first = self.baselines.proposals()
+        first = self.baselines.proposals
         if len(records) < len(first):
             return first[len(records)]
         greedy = self.baselines.next_greedy(records, self.mean_losses(records))
@@ -154,7 +153,7 @@ class Proposals:
         if self.scalarise:
             weights = self.weights(records)
             losses = (losses @ weights)[:, None]
-            errors = np.sqrt((errors * weights) ** 2 @ np.ones(objectives))[:, None]
+            errors = self.objectives.mean_errors(weights, errors)[:, None]
         floors = sum(objective.floor is not None for objective in self.objectives.each)
         return History(
             space=space,

@@ -34,8 +34,10 @@ def publish(config: Config, plan: Plan, record: TrialRecord, destination: Path) 
     ignored tensors, files outside of folders).
 
     Raises:
-        InputError: the members have changed since the run, or `destination` is not empty.
+        InputError: the trial failed, the members have changed since the run, or `destination` is not empty.
     """
+    if not record.complete:
+        raise InputError(f"trial {record.number} failed with {record.reason}; export one that was scored")
     opened = open_live(config)
     if opened.live.bank.fingerprint != plan.bank:
         raise InputError(

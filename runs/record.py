@@ -21,7 +21,7 @@ class Proposal:
     Attributes:
         table: its coefficients, `groups x members`.
         origin: what proposed it: a canonical point's name, the greedy pass, or the searcher's name.
-        x: its vector, `dimension`; None where the table lies outside the space.
+        x: its vector, `dimension`; None where the candidate lies outside the space.
         member: number of the member that it is as it stands on disk; None for a table.
     """
 
@@ -97,6 +97,7 @@ class TrialRecord:
             "origin": self.proposal.origin,
             "table": table.members.tolist(),
             "member": self.proposal.member,
+            "inside": self.proposal.x is not None,
             "errors": list(self.errors),
             "violations": list(self.violations),
             "key": self.key,
@@ -110,7 +111,7 @@ class TrialRecord:
         attributes: Mapping[str, Any] = trial.user_attrs
         members = np.asarray(attributes["table"], dtype=np.float64)
         base = np.asarray(attributes.get("base", np.ones(len(members))), dtype=np.float64)
-        x = np.array([trial.params[name] for name in names]) if set(names) <= set(trial.params) else None
+        x = np.array([trial.params[name] for name in names], dtype=np.float64) if attributes["inside"] else None
         started = trial.datetime_start or datetime.now()
         return cls(
             number=trial.number,

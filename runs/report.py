@@ -61,7 +61,7 @@ def write_report(path: Path, name: str, plan: Plan, trials: pd.DataFrame, result
 
 
 def _summary(plan: Plan, trials: pd.DataFrame, results: Results | None) -> str:
-    verdict = results.verdict if results else "The run has not ended yet."
+    verdict = results.verdict_among(len(trials)) if results else "The run has not ended yet."
     lines = [f"<p class='verdict'>{html.escape(verdict)}</p>"]
     if results and results.optimism:
         lines.append(f"<p>{html.escape(results.optimism)}</p>")

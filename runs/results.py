@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, TrialError
 from .driver import Observer
 from .folder import RunFolder, read_results, write_atomically
 from .record import TrialRecord
@@ -17,12 +18,15 @@ from .session import Session
 from .shortlist import Shortlist, shortlist
 from .verdict import CONFIDENCE, Picked, compare, sentence
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Results:
     """What is known of a run once it ended; written as JSON, read without opening any model.
 
     Attributes:
+        trials: number of trials judged; more of them where the run has gone on since.
         weights: of the objectives' mean.
         chosen: front, winner and rivals.
         held_out: trial number -> key of its held-out scores.
@@ -31,11 +35,19 @@ class Results:
             nothing was held out.
     """
 
+    trials: int
     weights: tuple[float, ...]
     chosen: Shortlist
     held_out: Mapping[int, str]
     verdict: str
     optimism: str
+
+    def verdict_among(self, trials: int) -> str:
+        """The verdict, with a note where it is not of all `trials` that the run has by now."""
+        if self.trials == trials:
+            return self.verdict
+        note = f"(Of the first {self.trials} trials; the run has gone on to {trials} and not ended since.)"
+        return f"{self.verdict} {note}"
 
     def write(self, folder: RunFolder) -> None:
         """Write them into the run folder."""
@@ -50,6 +62,7 @@ class Results:
             return None
         chosen = content["chosen"]
         return cls(
+            trials=content["trials"],
             weights=tuple(content["weights"]),
             chosen=Shortlist(tuple(chosen["front"]), chosen["winner"], chosen["nearest"], chosen["rivals"]),
             held_out={int(number): key for number, key in content["held_out"].items()},
@@ -64,9 +77,13 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
     weights = proposals.weights(records)
     greedy = proposals.baselines.greedy_trial(records, proposals.mean_losses(records))
     chosen = shortlist(proposals.objectives, records, weights, greedy)
-    held_out = _score_held_out(session, records, chosen, observer) if session.held_out else {}
+    held_out: dict[int, Picked] = {}
+    if session.held_out:
+        held_out = _score_held_out(session, records, chosen, observer)
+        chosen = chosen.only(held_out)
     comparisons = compare(proposals.objectives, weights, chosen, held_out)
     return Results(
+        trials=len(records),
         weights=tuple(weights.tolist()),
         chosen=chosen,
         held_out={number: session.bench.key(records[number].proposal, session.held_out) for number in held_out},
@@ -78,14 +95,17 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
 def _score_held_out(
     session: Session, records: Sequence[TrialRecord], chosen: Shortlist, observer: Observer
 ) -> dict[int, Picked]:
-    """Held-out scores of every shortlisted trial, and of all baselines, for the tables."""
+    """Held-out scores of every shortlisted trial, and of all baselines, for the tables; without those that fail."""
     baselines = [r.number for r in records if r.complete and r.proposal.origin in session.proposals.baselines.points]
     numbers = sorted({*chosen.all, *baselines})
     found: dict[int, Picked] = {}
     observer.held_out(0, len(numbers))
     for done, number in enumerate(numbers, start=1):
-        scores = session.bench.score(records[number].proposal, session.held_out)
-        found[number] = session.proposals.objectives.pick(scores)
+        try:
+            scores = session.bench.score(records[number].proposal, session.held_out)
+            found[number] = session.proposals.objectives.pick(scores)
+        except TrialError as error:
+            log.warning("trial %d cannot be scored on held-out samples, and is not chosen: %s", number, error)
         observer.held_out(done, len(numbers))
     return found
 
@@ -105,7 +125,8 @@ def _optimism(
         raise InputError(f"trial {chosen.winner} has no values, yet it won; the journal is inconsistent")
     scale = -weights * session.proposals.objectives.signs
     gap = float(scale @ (np.array(record.values) - np.array([one.value for one in later])))
-    error = math.hypot(*(scale * np.array(record.errors)), *(scale * np.array([one.stderr for one in later])))
+    errors = np.array([record.errors, [one.stderr for one in later]])
+    error = math.hypot(*session.proposals.objectives.mean_errors(weights, errors))
     beyond = "beyond" if abs(gap) > CONFIDENCE * error else "within"
     side = "better" if gap > 0 else "worse"
     return (

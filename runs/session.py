@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from .folder import RunFolder
 from .objectives import Objectives
 from .plan import Plan
 from .proposals import Baselines, Proposals
-from .score_files import ScoreFiles
+from .score_files import ScoreFiles, score_key
 from .workbench import Workbench
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,14 @@ class Session:
             samples={task: [len(seen), len(self.held_out.get(task, ()))] for task, seen in self.search_samples.items()},
             bank=self.bench.live.bank.fingerprint,
             panel=self.bench.panel_fingerprint,
+            study=self._study(),
         )
+
+    def _study(self) -> str:
+        """The configured name, and a few digits of all that the trials hang on."""
+        identity = json.dumps(self.config.identity(), sort_keys=True)
+        content = score_key(identity, self.bench.live.bank.fingerprint, self.bench.panel_fingerprint)
+        return f"{self.config.name} {content[:8]}"
 
 
 def open_session(config: Config) -> Session:
@@ -96,6 +104,7 @@ def open_session(config: Config) -> Session:
     bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores))
     scalarise = config.search.scalarise is not None and len(objectives.each) > 1
     proposals = Proposals(baselines, searcher, config.search.searcher, objectives, scalarise)
+    searcher.ask(proposals.history([]))  # what it cannot search it says now, and not after the baselines
     return Session(config, folder, models, bench, proposals, search_samples, held_out)
 
 

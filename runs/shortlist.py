@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,13 @@ class Shortlist:
         """Every trial on the list, once."""
         extra = [number for number in (self.nearest,) if number is not None]
         return sorted({*self.front, *self.rivals.values(), *extra})
+
+    def only(self, scored: Container[int]) -> Shortlist:
+        """The shortlist without trials that are not among `scored`; the next of the front wins where the first is."""
+        front = tuple(number for number in self.front if number in scored)
+        rivals = {name: number for name, number in self.rivals.items() if number in scored}
+        nearest = self.nearest if self.nearest in scored else None
+        return Shortlist(front, front[0] if front else None, nearest, rivals)
 
 
 def front_of(objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray) -> list[TrialRecord]:

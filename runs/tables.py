@@ -125,6 +125,5 @@ def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:
         columns = [f"{name}{label}" for name in plan.objectives.names]
         if all(column in table for column in columns):
             table[f"mean{label}"] = table[columns].to_numpy(dtype=np.float64) @ oriented
-            # Errors of several metrics of one task are not independent; for the eye they may pass as such.
             errors = table[[f"{column} se" for column in columns]].to_numpy(dtype=np.float64)
-            table[f"mean{label} se"] = np.sqrt((errors * oriented) ** 2 @ np.ones(len(columns)))
+            table[f"mean{label} se"] = plan.objectives.mean_errors(weights, errors)

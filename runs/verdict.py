@@ -63,7 +63,8 @@ def sentence(chosen: Shortlist, comparisons: Sequence[Comparison]) -> str:
     if same:
         return f"The search found nothing better than the {same[0]} (trial {chosen.winner}), which wins."
     if not comparisons:
-        return f"Trial {chosen.winner} wins on search samples; nothing was held out to compare it with a baseline."
+        missing = "nothing was held out" if chosen.rivals else "the run has neither soup nor member"
+        return f"Trial {chosen.winner} wins on search samples; {missing} to compare it with."
     parts = [
         f"{verdict} than {_join([str(one) for one in comparisons if one.verdict == verdict])}"
         for verdict in ("better", "no different", "worse")

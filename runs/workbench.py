@@ -8,6 +8,7 @@ from functools import cached_property
 
 from ..engine.live import LiveModel
 from ..engine.member import Member
+from ..errors import InputError, TrialError
 from ..evaluators.evaluator import IntArray, Scores
 from ..evaluators.panel import Panel
 from .record import Proposal
@@ -44,15 +45,23 @@ class Workbench:
     def score(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
         """Scores of a candidate on `samples` (ascending indices per task), from the cache where they are known.
 
+        This is the trial boundary: whatever goes wrong with a candidate becomes one kind of error.
+
         Raises:
-            TrialError: it could not be scored; any error of the evaluators passes through.
+            TrialError: the candidate could not be scored.
+            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
         """
         key = self.key(proposal, samples)
         known = self.files.load(key)
         if known is not None:
             return known
-        self.write(proposal)
-        scores = self.panel.score(self.live.model, samples)
+        try:
+            self.write(proposal)
+            scores = self.panel.score(self.live.model, samples)
+        except (InputError, TrialError):
+            raise
+        except Exception as error:
+            raise TrialError(f"{type(error).__name__}: {error}") from error
         self.files.save(key, scores, samples)
         return scores
 

@@ -84,7 +84,8 @@ def _walk(
         larger = held | {index}
         if larger not in scores:
             return held, larger
-        if scores[larger] > scores[held] + margin * errors.get(larger, 0.0):
+        least = margin * errors.get(larger, 0.0) if margin else 0.0  # an error may be infinite
+        if scores[larger] > scores[held] + least:
             held = larger
     return held, None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from optuna.samplers import NSGAIISampler
-from optuna.samplers.nsgaii import BLXAlphaCrossover, PolynomialMutation
+from optuna.samplers.nsgaii import PolynomialMutation
 
-from ._generations import Generations
+from ._generations import BoundedBlend, Generations
 
 
 class Nsga2(Generations):
@@ -18,5 +18,5 @@ class Nsga2(Generations):
     def sampler(self, seed: int) -> NSGAIISampler:
         """Return Optuna's NSGA-II."""
         return NSGAIISampler(
-            seed=seed, population_size=self.population, crossover=BLXAlphaCrossover(), mutation=PolynomialMutation()
+            seed=seed, population_size=self.population, crossover=BoundedBlend(), mutation=PolynomialMutation()
         )

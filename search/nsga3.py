@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from optuna.samplers import NSGAIIISampler
-from optuna.samplers.nsgaii import BLXAlphaCrossover, PolynomialMutation
+from optuna.samplers.nsgaii import PolynomialMutation
 
-from ._generations import Generations
+from ._generations import BoundedBlend, Generations
 
 
 class Nsga3(Generations):
@@ -18,5 +18,5 @@ class Nsga3(Generations):
     def sampler(self, seed: int) -> NSGAIIISampler:
         """Return Optuna's NSGA-III."""
         return NSGAIIISampler(
-            seed=seed, population_size=self.population, crossover=BLXAlphaCrossover(), mutation=PolynomialMutation()
+            seed=seed, population_size=self.population, crossover=BoundedBlend(), mutation=PolynomialMutation()
         )

@@ -50,6 +50,8 @@ class Searcher(BaseSampler):
     def ask(self, history: History) -> FloatArray | None:
         """`propose` with the generator of this trial: what the driver and a plain study call.
 
+        What rounding puts beyond the bounds is pulled back onto them. A space of one point is tried once.
+
         Raises:
             InputError: several objectives are given to a searcher of one, or it proposed no x within the bounds.
         """
@@ -61,7 +63,9 @@ class Searcher(BaseSampler):
         if x is not None and not (np.shape(x) == (space.dimension,) and space.contains(x)):
             name, shown = type(self).__name__, np.array2string(np.asarray(x), threshold=8)
             raise InputError(f"{name} proposed {shown}, not {space.dimension} numbers within the bounds; correct it")
-        return x
+        if x is None or (not space.dimension and history.tried(np.empty(0))):
+            return None
+        return np.clip(x, *space.bounds.T)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The numeric parameters that all completed trials of the study share (called by Optuna)."""

@@ -14,7 +14,8 @@ class Affine(RowSpace):
     """Rows with Σᵢ cᵢ = 1, negatives allowed (LCSC, Liu et al. 2024, https://arxiv.org/abs/2404.02241).
 
     Difference form: all coefficients but the last are free, and the last is 1 - Σ of the others. Nothing is divided
-    by a sum that may come near zero, and no dimension is wasted.
+    by a sum that may come near zero, and no dimension is wasted. The bounds are those of the free coefficients; the
+    last one lies wherever the others leave it.
 
     Args:
         members: their number, or one name for each.

@@ -57,7 +57,11 @@ def build_space(options: Mapping[str, Any], groups: Groups, members: int | Seque
     if "scale" in options:
         row = Scaled(row, *_pair("scale", options["scale"]))
     space = _over_groups(row, groups, options)
-    return Quantised(space, options["step"]) if "step" in options else space
+    if "step" not in options:
+        return space
+    if kind == "simplex":
+        raise InputError("a simplex takes no 'step': its coordinates are no coefficients; take kind box or affine")
+    return Quantised(space, options["step"])
 
 
 def _over_groups(row: RowSpace, groups: Groups, options: Mapping[str, Any]) -> Space:
@@ -90,4 +94,5 @@ def _pair(key: str, value: Any) -> tuple[float, float]:
 def _refuse_unknown(options: Mapping[str, Any], kind: str, keys: Sequence[str]) -> None:
     for key in options:
         if key not in ("kind", *keys):
-            raise InputError(f"space of kind {kind} takes no '{key}'; {nearest(key, ['kind', *keys])}")
+            # The grouping is no option of the space, but stands beside its options in a configuration.
+            raise InputError(f"space of kind {kind} takes no '{key}'; {nearest(key, ['groups', 'kind', *keys])}")

@@ -64,4 +64,4 @@ class Quantised(Space):
 
     def _at(self, ticks: FloatArray) -> FloatArray:
         """Values of grid ticks; 12 decimals, so that 57 steps of 0.01 are 0.57 and not 0.5700000000000001."""
-        return np.round(ticks * self.step, 12)
+        return np.round(ticks * self.step, 12) + 0.0  # turns -0.0 into 0.0

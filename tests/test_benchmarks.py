@@ -36,7 +36,7 @@ def test_check_fails_where_a_target_is_missed(limit: str, code: int, tmp_path: P
 
 @pytest.mark.slow
 def test_overhead_measures_all_dimensions(tmp_path: Path) -> None:
-    command = [sys.executable, FOLDER / "overhead.py", "--quick", "--json", tmp_path / "figures.json"]
+    command = [sys.executable, str(FOLDER / "overhead.py"), "--quick", "--json", str(tmp_path / "figures.json")]
     subprocess.run(command, capture_output=True, text=True, check=True)
     rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
     assert [row["dimensions"] for row in rows] == [8, 64, 512]

@@ -17,7 +17,7 @@ from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
 
-_SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
+_SIZES: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
 _LANGUAGE = {**_SIZES, "num_key_value_heads": 2, "vocab_size": 32}
 
 
@@ -27,7 +27,7 @@ def _mixtral() -> Any:
 
 
 def _qwen_moe() -> Any:
-    options = {"num_experts": 4, "moe_intermediate_size": 8, "num_experts_per_tok": 2, "head_dim": 8}
+    options: dict[str, Any] = {"num_experts": 4, "moe_intermediate_size": 8, "num_experts_per_tok": 2, "head_dim": 8}
     return transformers.Qwen3MoeForCausalLM(transformers.Qwen3MoeConfig(**_LANGUAGE, **options))
 
 
@@ -54,14 +54,15 @@ def test_they_merge_and_come_back(folders: tuple[Path, Path], tmp_path: Path) ->
     assert isinstance(models.base_checkpoint, ConvertedCheckpoint)
     groups = group_tensors(models.places(), "model")
     live = models.live(models.build_bank(BankOptions()), groups)
-    wanted = type(models.model).from_pretrained(member).state_dict()
+    kind: Any = type(models.model)
+    wanted = kind.from_pretrained(member).state_dict()
     live.write(CoefficientTable.of(np.ones((1, 1))))
     assert all(torch.equal(value, wanted[name]) for name, value in models.model.state_dict().items())
 
     live.write(CoefficientTable.of(np.full((1, 1), 0.5)))
     export_model(live, models.base, tmp_path / "merged", {})
     assert {path.name for path in (tmp_path / "merged").iterdir()} >= {"config.json", "model.safetensors"}
-    again = type(models.model).from_pretrained(tmp_path / "merged").state_dict()
+    again = kind.from_pretrained(tmp_path / "merged").state_dict()
     assert all(torch.equal(value, again[name]) for name, value in models.model.state_dict().items())
 
 

@@ -22,7 +22,7 @@ samples = st.integers(1, 40).flatmap(lambda count: arrays(np.float64, count, ele
 def test_mean_and_its_error_are_the_textbook_ones(each: np.ndarray) -> None:
     scores = MetricScores.mean(each)
     assert scores.value == pytest.approx(math.fsum(each) / len(each), abs=1e-6)
-    expected = math.sqrt(((each - each.mean()) ** 2).sum() / (len(each) - 1) / len(each)) if len(each) > 1 else 0.0
+    expected = math.sqrt(((each - each.mean()) ** 2).sum() / (len(each) - 1) / len(each)) if len(each) > 1 else math.inf
     assert scores.stderr == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert scores.replicates is None
 
@@ -116,9 +116,12 @@ def test_an_error_of_which_nothing_is_known_is_infinite() -> None:
         MetricScores.aggregate([1, 0], only_in_order)
 
 
-def test_a_single_sample_has_no_error() -> None:
-    assert MetricScores.mean([3.0]).stderr == 0.0
-    assert MetricScores.aggregate([3.0], lambda items: items[0]).stderr == 0.0
+def test_a_single_sample_says_nothing_of_its_error() -> None:
+    """Otherwise one held-out sample would prove one model better than another."""
+    single = MetricScores.mean([3.0])
+    assert single.stderr == math.inf and single.difference(MetricScores.mean([1.0])) == (2.0, math.inf)
+    assert MetricScores.aggregate([3.0], lambda items: items[0]).stderr == math.inf
+    assert MetricScores.weighted([3.0], [2.0]).stderr == math.inf
 
 
 def test_scores_survive_pickling() -> None:

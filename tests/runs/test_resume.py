@@ -62,7 +62,7 @@ def test_a_run_killed_ten_times_equals_an_uninterrupted_one(
     finished: list[tuple[object, ...]] = []
     for _ in range(KILLS):
         _kill_midway(path, folder, moments)
-        if (folder / "plan.json").is_file():
+        if (folder / "config.yaml").is_file():
             now = essence(Run(folder).records)
             assert now[: len(finished)] == finished, "a finished trial was lost or changed"
             finished = now
@@ -92,7 +92,7 @@ def _kill_midway(path: Path, folder: Path, moments: random.Random) -> None:
     """Start the run, wait for it to be under way, and kill it at a random moment."""
     process = _command(path)
     deadline = time.monotonic() + 120
-    while process.poll() is None and not (folder / "plan.json").is_file() and time.monotonic() < deadline:
+    while process.poll() is None and not (folder / "config.yaml").is_file() and time.monotonic() < deadline:
         time.sleep(0.01)
     before = (folder / "journal.log").stat().st_size if (folder / "journal.log").is_file() else 0
     while process.poll() is None and time.monotonic() < deadline:

@@ -58,3 +58,9 @@ def test_equal_models_are_called_different_in_one_of_twenty() -> None:
     ]
     rate = sum(verdict != "no different" for verdict in verdicts) / len(verdicts)
     assert 0.035 < rate < 0.065
+
+
+def test_one_held_out_sample_proves_nothing() -> None:
+    one = {number: [MetricScores.mean([value]) for _ in range(2)] for number, value in ((7, 1.0), (4, 0.0))}
+    (comparison,) = compare(OBJECTIVES, WEIGHTS, Shortlist((7,), 7, None, {"uniform soup": 4}), one)
+    assert comparison.gain == 1.0 and comparison.verdict == "no different"

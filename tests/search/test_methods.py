@@ -13,6 +13,8 @@ from mergesearch.errors import InputError
 from mergesearch.search.cmaes import Cmaes
 from mergesearch.search.grid import Grid
 from mergesearch.search.history import FloatArray, History
+from mergesearch.search.nsga2 import Nsga2
+from mergesearch.search.nsga3 import Nsga3
 from mergesearch.search.searcher import Searcher, generator
 from mergesearch.search.sobol import Sobol
 from mergesearch.search.uniform import Uniform
@@ -143,3 +145,12 @@ def test_a_finished_searcher_gives_the_best_outside_of_optimize() -> None:
         trial = study.ask({"x": optuna.distributions.FloatDistribution(0.0, 1.0)})
         study.tell(trial, loss)
     assert study.trials[3].params == study.trials[1].params
+
+
+@pytest.mark.parametrize("searcher", [Nsga2, Nsga3])
+def test_genetic_searchers_stay_within_hundreds_of_bounds(searcher: type[Searcher]) -> None:
+    """Children are drawn within the bounds; drawing until all coordinates are would take for ever."""
+    space = Box(256, 0.0, 1.0)
+    x = generator(0, 0).random((14, 256)).round()  # on the bounds
+    child = searcher(seed=1).ask(history_at(space, x, x.mean(axis=1)))
+    assert child is not None and space.contains(child)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
+import math
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Finds the coefficients with which to average fine-tuned models.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -36,9 +40,15 @@ Floors = Annotated[list[str] | None, typer.Option("--floor", help="task/metric=v
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
     global _debug
     _debug = debug
+    if version:
+        console.print(importlib.metadata.version("mergesearch"), highlight=False)
+        raise typer.Exit
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
 
 
@@ -81,6 +91,8 @@ def run(config: ConfigPath) -> None:
     from .runs.progress import TerminalProgress
 
     loaded = load_config(config)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(stop, signal.default_int_handler)
     try:
         with TerminalProgress(loaded, console) as progress:
             result = start(loaded, progress)
@@ -98,7 +110,8 @@ def status(folder: RunPath) -> None:
 
     opened = Run(folder)
     failed = sum(not record.complete for record in opened.records)
-    console.print(f"{len(opened.records)} of {opened.config.budget.trials} trials, {failed} failed", highlight=False)
+    count = f"{len(opened.records)} of {opened.config.budget.trials} trials, {failed} failed"
+    console.print(f"{count}; {opened.state}", highlight=False)
     _show_front(opened)
 
 
@@ -135,6 +148,8 @@ def export(
     """Write a trial's merged model, with configuration, tokenizer and recipe."""
     from .runs.api import Run
 
+    if trial is not None and (weight or floor):
+        raise InputError("--trial names the trial already; leave out --weight and --floor, or --trial")
     opened = Run(folder)
     number = opened.pick(_numbers("--weight", weight), _numbers("--floor", floor)) if trial is None else trial
     opened.export(destination, number)
@@ -162,7 +177,7 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
             pairs[name] = float(number)
         except ValueError:
             equals = ""
-        if not equals:
+        if not equals or not math.isfinite(pairs[name]):
             raise InputError(f"{option} {text!r} is not understood; write it as task/metric=number")
     return pairs
 
@@ -170,28 +185,29 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
 def _show_front(opened: Run) -> None:
     from .runs.tables import baseline_rows
 
-    if opened.results is None:
-        console.print("the run has not ended yet; there is no front to show", highlight=False)
+    if not any(record.complete for record in opened.records):
         return
     front = opened.front
-    console.print(_table(front.head(_ROWS), opened, f"Front, best mean first ({len(front)} trials)"))
+    console.print(_table(front.head(_ROWS), opened, f"Front, best searched mean first ({len(front)} trials)"))
     console.print(_table(baseline_rows(opened.trials, opened.plan, opened.results), opened, "Baselines"))
     console.print("scores of held-out samples ± standard error; (scores) and 'searched' of search samples", style="dim")
-    console.print(opened.verdict, soft_wrap=True, highlight=False)
-    if opened.results.optimism:
+    console.print(opened.verdict, soft_wrap=True, highlight=False, markup=False)
+    if opened.results and opened.results.optimism:
         console.print(opened.results.optimism, soft_wrap=True, highlight=False)
 
 
 def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     from .runs.tables import glance
 
     shown = glance(rows, opened.plan)
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in map(str, shown.columns):
-        table.add_column(name, overflow="fold", no_wrap=name in ("origin", "mean"))
+        longest = max((len(str(cell)) for cell in shown[name]), default=0)
+        table.add_column(Text(name), overflow="fold", min_width=longest)  # headers break, numbers never
     for row in shown.itertuples(index=False):
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     return table

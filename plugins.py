@@ -57,7 +57,8 @@ def load_object(reference: str) -> Any:
         raise InputError(f"'{reference}' is no reference to code; write it as module:name or path/to/file.py:name")
     module = _module_of_file(Path(where)) if where.endswith(".py") else _module(where)
     if not hasattr(module, attribute):
-        public = [name for name in vars(module) if not name.startswith("_")]
+        own = {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+        public = [name for name in own if not name.startswith("_")]
         raise InputError(f"'{where}' has no '{attribute}'; {nearest(attribute, public)}")
     return getattr(module, attribute)
 

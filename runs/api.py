@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, JournalError
 from .choosing import pick_trial
 from .config import Config, load_config
 from .driver import Driver, Observer, Silent
@@ -23,7 +23,7 @@ from .results import Results, conclude
 from .score_files import ScoreFiles
 from .session import open_session
 from .store import Store, open_storage, repair
-from .tables import front_table, trials_table
+from .tables import front_numbers, front_table, trials_table
 
 
 class Run:
@@ -43,6 +43,7 @@ class Run:
         self.plan = Plan.read(self.folder)
         self.records: list[TrialRecord] = _store(self.config, self.folder, self.plan).records()
         self.results = Results.read(self.folder)
+        _check_present(self.folder, self.records, self.results)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -51,8 +52,18 @@ class Run:
 
     @property
     def front(self) -> pd.DataFrame:
-        """The non-dominated trials that keep all floors, best mean first; empty before the run's first end."""
-        return front_table(self.trials, self.results.chosen.front if self.results else ())
+        """The non-dominated trials that keep all floors, best searched mean first."""
+        return front_table(self.trials, front_numbers(self.plan, self.records, self.results))
+
+    @property
+    def state(self) -> str:
+        """Whether the run is under way, was stopped, or has ended, in a few words."""
+        if self.folder.busy():
+            return "running"
+        if self.results is None or self.results.trials < len(self.records):
+            return "stopped; resume it with: mergesearch run"
+        left = len(self.records) < self.config.budget.trials and self.config.budget.time is None
+        return "ended; the searcher has nothing more to propose" if left else "ended"
 
     @property
     def verdict(self) -> str:
@@ -116,7 +127,9 @@ def run(config: Config | str | Path, observer: Observer | None = None) -> Run:
         plan.write(folder)
         folder.freeze(config)
         with _tables_afterwards(folder):
-            records = Driver(session, _store(config, folder, plan), observer).run()
+            store = _store(config, folder, plan)
+            _check_present(folder, store.records(), Results.read(folder))
+            records = Driver(session, store, observer).run()
             conclude(session, records, observer).write(folder)
     return Run(folder.path)
 
@@ -130,6 +143,14 @@ def _tables_afterwards(folder: RunFolder) -> Iterator[None]:
         Run(folder.path).write_tables()
         raise
     Run(folder.path).write_tables()
+
+
+def _check_present(folder: RunFolder, records: Sequence[TrialRecord], results: Results | None) -> None:
+    if results is not None and len(records) < results.trials:
+        raise JournalError(
+            f"'{folder.path}' ended with {results.trials} trials, but its store has {len(records)}: it was lost or "
+            "replaced; restore it, or start a run of another name"
+        )
 
 
 def _store(config: Config, folder: RunFolder, plan: Plan) -> Store:

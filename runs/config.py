@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..errors import InputError, nearest
+from .yaml_file import read_yaml
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -19,10 +19,14 @@ def seconds(text: str | float | None) -> float | None:
     """Seconds in a duration such as `90`, `45s`, `30m`, `8h` or `1h30m`.
 
     Raises:
-        ValueError: it is no duration.
+        ValueError: it is no duration, or a negative one.
     """
-    if text is None or isinstance(text, int | float):
-        return None if text is None else float(text)
+    if text is None:
+        return None
+    if isinstance(text, int | float):
+        if not text >= 0:
+            raise ValueError(f"{text} is no duration; give a number of seconds that is not negative")
+        return float(text)
     compact = text.replace(" ", "")
     if re.fullmatch(r"\d+(\.\d+)?", compact):
         return float(compact)
@@ -34,6 +38,10 @@ def seconds(text: str | float | None) -> float | None:
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _kind(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
 
 
 class ModelsConfig(_Section):
@@ -49,7 +57,17 @@ class ModelsConfig(_Section):
     device: str = Field("auto", description="cpu, cuda, ...; auto takes the accelerator, if there is one")
     storage: Literal["exact", "fp16"] = Field("exact", description="deltas in full, or in half the memory")
     kernel: Literal["auto", "compiled", "eager"] = Field("auto", description="how candidates are written")
-    transform: dict[str, Any] | None = Field(None, description="kind: trim, ties or dare, and its options")
+    transform: Annotated[dict[str, Any] | None, BeforeValidator(_kind)] = Field(
+        None, description="kind: trim, ties or dare, and its options"
+    )
+
+    @field_validator("members")
+    @classmethod
+    def _printable(cls, members: dict[str, str] | list[str]) -> dict[str, str] | list[str]:
+        for name in members if isinstance(members, dict) else ():
+            if not (name.strip() and name.isprintable()):
+                raise ValueError(f"{name!r} is no name for a member; give one printable line")
+        return members
 
 
 class SpaceConfig(_Section):
@@ -159,15 +177,7 @@ def load_config(path: str | Path) -> Config:
     Raises:
         InputError: no such file, no valid YAML, or no valid configuration.
     """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"no file '{path}'; write one with: mergesearch init MODELS...") from error
-    except IsADirectoryError as error:
-        raise InputError(f"'{path}' is a folder; give the configuration file itself") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"'{path}' is no valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(Path(path))
     if not isinstance(content, dict):
         raise InputError(f"'{path}' holds no configuration; write one with: mergesearch init MODELS...")
     return Config(**{str(key): value for key, value in content.items()})

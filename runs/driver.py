@@ -16,6 +16,8 @@ from .store import Store
 
 log = logging.getLogger(__name__)
 
+_HOPELESS = 5  # trials that fail alike at the very beginning, before the run is stopped
+
 
 class Observer(Protocol):
     """Watches a run, to draw its progress."""
@@ -64,13 +66,15 @@ class Driver:
         records = self._store.records()
         self._observer.started(self._session.plan(), records)
         while not self._spent(records):
+            clock = time.perf_counter()
             proposal = self._session.proposals.next(records)
             if proposal is None:
                 break
-            record = self._evaluate(len(records), proposal)
+            record = self._evaluate(len(records), proposal, clock)
             self._store.append(record)
             records.append(record)
             self._observer.trial(records)
+            _refuse_hopeless(records)
         if records and not any(record.complete for record in records):
             raise InputError(f"all {len(records)} trials failed, the first one with: {records[0].reason}")
         return records
@@ -80,10 +84,10 @@ class Driver:
         out_of_time = budget.time is not None and sum(record.seconds for record in records) >= budget.time
         return len(records) >= budget.trials or out_of_time
 
-    def _evaluate(self, number: int, proposal: Proposal) -> TrialRecord:
-        """Score one candidate; where that fails, the run goes on."""
+    def _evaluate(self, number: int, proposal: Proposal, clock: float) -> TrialRecord:
+        """Score one candidate, whose trial began at `clock`; where that fails, the run goes on."""
         session = self._session
-        started, clock = datetime.now(), time.perf_counter()
+        started = datetime.now()
         try:
             scores = session.bench.score(proposal, session.search_samples)
             picked = session.proposals.objectives.pick(scores)
@@ -101,4 +105,13 @@ class Driver:
             reason=None,
             started=started,
             seconds=time.perf_counter() - clock,
+        )
+
+
+def _refuse_hopeless(records: Sequence[TrialRecord]) -> None:
+    """Stop a run whose first trials all failed alike: base and members cannot all be bad candidates."""
+    if len(records) == _HOPELESS and len({record.reason for record in records}) == 1 and not records[0].complete:
+        raise InputError(
+            f"the first {_HOPELESS} trials all failed with: {records[0].reason}; mend that and run again, "
+            "which goes on with the next trial"
         )

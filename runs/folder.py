@@ -26,6 +26,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = path / ".lock"
         self.config = path / "config.yaml"
         self.environment = path / "environment.json"
         self.plan = path / "plan.json"
@@ -76,6 +77,17 @@ class RunFolder:
         if not self.environment.is_file():
             write_atomically(self.environment, json.dumps(_environment(), indent=2) + "\n")
 
+    def busy(self) -> bool:
+        """Whether a process is running this folder's run."""
+        if not self._lock.is_file():
+            return False
+        with self._lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for one process at a time; the lock goes with the process, however it ends.
@@ -83,8 +95,14 @@ class RunFolder:
         Raises:
             InputError: another process holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = self._lock.open("w")
+        except OSError as error:
+            raise InputError(
+                f"cannot write to '{self.path}' ({error.strerror}); set `out` to another folder"
+            ) from error
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -53,7 +53,7 @@ class TerminalProgress:
     def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
         """Learn what the run measures, and where it resumes: finished trials took no time of this process."""
         self._objectives, self._baselines = plan.objectives, plan.baselines
-        self._bars.reset(self._search, completed=len(records), total=self._total)
+        self._bars.reset(self._search, completed=len(records), total=max(self._total, len(records)))
         self.trial(records)
 
     def trial(self, records: Sequence[TrialRecord]) -> None:

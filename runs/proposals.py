@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import InputError, nearest
+from ..plugins import call_user
 from ..search.greedy import Subset, best_soup, next_soup
 from ..search.history import History
 from ..search.searcher import Searcher
@@ -131,8 +132,17 @@ class Proposals:
         greedy = self.baselines.next_greedy(records, self.mean_losses(records))
         if greedy is not None:
             return greedy
-        x = self.searcher.ask(self.history(records))
+        x = self.ask(records)
         return None if x is None else Proposal(self.baselines.space.table(x), self.name, x)
+
+    def ask(self, records: Sequence[TrialRecord]) -> FloatArray | None:
+        """What the searcher proposes after these trials, `dimension`; None once it has nothing left to try.
+
+        Raises:
+            InputError: the searcher cannot search this space, or failed.
+        """
+        x: FloatArray | None = call_user(f"searcher '{self.name}'", self.searcher.ask, history=self.history(records))
+        return x
 
     def weights(self, records: Sequence[TrialRecord]) -> FloatArray:
         """Weights of the objectives' mean, `objectives`; see `mean_weights`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 from collections.abc import Sequence
@@ -62,6 +63,7 @@ def publish(config: Config, plan: Plan, record: TrialRecord, destination: Path) 
 def _recipe(config: Config, plan: Plan, record: TrialRecord) -> dict[str, Any]:
     table = record.proposal.table
     return {
+        "mergesearch": importlib.metadata.version("mergesearch"),
         "run": config.name,
         "trial": record.number,
         "origin": record.proposal.origin,

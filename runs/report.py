@@ -65,6 +65,10 @@ def _summary(plan: Plan, trials: pd.DataFrame, results: Results | None) -> str:
     lines = [f"<p class='verdict'>{html.escape(verdict)}</p>"]
     if results and results.optimism:
         lines.append(f"<p>{html.escape(results.optimism)}</p>")
+    if results:
+        pairs = zip(plan.objectives.names, results.weights, strict=True)
+        weights = ", ".join(f"{name} {weight:.3g}" for name, weight in pairs)
+        lines.append(f"<p>Weights of the mean: {html.escape(weights)}.</p>")
     samples = ", ".join(f"{task} {seen} + {held}" for task, (seen, held) in plan.samples.items())
     lines.append(
         f"<p>{len(trials)} trials; {len(plan.members)} members, {len(plan.groups)} groups, "
@@ -124,6 +128,11 @@ def _coefficients(plan: Plan, trials: pd.DataFrame, results: Results) -> go.Figu
     numbers = np.array(values, dtype=np.float64)
     reach = float(np.abs(numbers).max()) or 1.0
     heatmap = go.Heatmap(
-        z=numbers, x=list(plan.members), y=list(plan.groups), colorscale="RdBu", zmin=-reach, zmax=reach
+        z=numbers,
+        x=[html.escape(one) for one in plan.members],
+        y=[html.escape(one) for one in plan.groups],
+        colorscale="RdBu",
+        zmin=-reach,
+        zmax=reach,
     )
     return go.Figure(heatmap).update_yaxes(autorange="reversed").update_layout(height=200 + 24 * len(plan.groups))

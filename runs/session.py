@@ -104,7 +104,7 @@ def open_session(config: Config) -> Session:
     bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores))
     scalarise = config.search.scalarise is not None and len(objectives.each) > 1
     proposals = Proposals(baselines, searcher, config.search.searcher, objectives, scalarise)
-    searcher.ask(proposals.history([]))  # what it cannot search it says now, and not after the baselines
+    proposals.ask([])  # what it cannot search it says now, and not after the baselines
     return Session(config, folder, models, bench, proposals, search_samples, held_out)
 
 

@@ -96,7 +96,9 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
         ) from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         first_line = str(error).splitlines()[0]
-        raise InputError(f"store '{url}' cannot be reached ({first_line}); is the server running?") from error
+        raise InputError(
+            f"store '{url}' cannot be reached ({first_line}); is the address right, and the server running?"
+        ) from error
 
 
 def repair(journal: Path) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from .plan import Plan
+from .proposals import mean_weights
 from .record import TrialRecord
 from .results import Results
 from .score_files import ScoreFiles
+from .shortlist import front_of
 
 
 def trials_table(
@@ -26,14 +28,22 @@ def trials_table(
     keys = results.held_out if results else {}
     rows = [_row(plan, record, files, keys.get(record.number)) for record in records]
     table = pd.DataFrame(rows)
-    if results is not None and len(table):
-        _add_means(table, plan, np.array(results.weights))
-        table.insert(3, "front", table["trial"].isin(results.chosen.front))
+    if len(table) and any(record.complete for record in records):
+        _add_means(table, plan, mean_weights(plan.objectives, records, plan.baselines))
+        table.insert(3, "front", table["trial"].isin(front_numbers(plan, records, results)))
     return table
 
 
+def front_numbers(plan: Plan, records: Sequence[TrialRecord], results: Results | None) -> list[int]:
+    """Trials on the front, best searched mean first: the front that was judged, or the one so far."""
+    if results is not None and results.trials == len(records):
+        return list(results.chosen.front)
+    weights = mean_weights(plan.objectives, records, plan.baselines)
+    return [record.number for record in front_of(plan.objectives, records, weights)]
+
+
 def front_table(trials: pd.DataFrame, front: Sequence[int]) -> pd.DataFrame:
-    """The rows of the front, best mean first."""
+    """The rows of the front, best searched mean first."""
     return trials.set_index("trial").loc[list(front)].reset_index() if len(trials) else trials
 
 
@@ -47,7 +57,8 @@ def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         shown[name] = [_cell(row, name) for row in table.to_dict("records")]
     for label in ("mean", "mean held-out"):
         if label in table:
-            shown[label] = [f"{value:.4f}" if np.isfinite(value) else "" for value in table[label]]
+            pairs = zip(table[label], table[f"{label} se"], strict=True)
+            shown[label] = [f"{value:.4f} ± {error:.4f}" if np.isfinite(value) else "" for value, error in pairs]
     return shown
 
 
@@ -76,11 +87,13 @@ def _short_cell(row: Mapping[Any, Any], name: str) -> str:
     return f"({row[name]:.3f})" if np.isfinite(row[name]) else ""
 
 
-def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results) -> pd.DataFrame:
-    """The canonical points, and the soup that the greedy pass ended with."""
-    greedy = trials["trial"] == results.chosen.rivals.get("greedy soup", -1)
-    named = trials.assign(origin=trials["origin"].where(~greedy | trials["origin"].isin(plan.baselines), "greedy soup"))
-    return named[named["origin"].isin(plan.baselines) | greedy]
+def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results | None) -> pd.DataFrame:
+    """The canonical points, and the soup that the greedy pass ended with, which may be one of them."""
+    canonical = trials["origin"].isin(plan.baselines)
+    greedy = trials["trial"] == (results.chosen.rivals.get("greedy soup", -1) if results else -1)
+    names = trials["origin"].where(~greedy | canonical, "greedy soup")
+    names = names.where(~(greedy & canonical), trials["origin"] + " = greedy soup")
+    return trials.assign(origin=names)[canonical | greedy]
 
 
 def _cell(row: Mapping[Any, Any], name: str) -> str:

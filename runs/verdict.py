@@ -61,7 +61,8 @@ def sentence(chosen: Shortlist, comparisons: Sequence[Comparison]) -> str:
         return f"No trial keeps all floors; trial {chosen.nearest} comes nearest."
     same = [rival for rival, number in chosen.rivals.items() if number == chosen.winner]
     if same:
-        return f"The search found nothing better than the {same[0]} (trial {chosen.winner}), which wins."
+        names = " and the ".join(same)
+        return f"The search found nothing better than the {names} (trial {chosen.winner}), which wins."
     if not comparisons:
         missing = "nothing was held out" if chosen.rivals else "the run has neither soup nor member"
         return f"Trial {chosen.winner} wins on search samples; {missing} to compare it with."

@@ -61,7 +61,7 @@ class Workbench:
         except (InputError, TrialError):
             raise
         except Exception as error:
-            raise TrialError(f"{type(error).__name__}: {error}") from error
+            raise TrialError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
         self.files.save(key, scores, samples)
         return scores
 

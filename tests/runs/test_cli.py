@@ -44,7 +44,7 @@ def test_a_whole_run_by_commands(make_config: MakeConfig, tmp_path: Path) -> Non
 
     done = mergesearch("run", config)
     assert done.returncode == 0, done.stderr
-    assert "Front, best mean first" in done.stdout and "uniform soup" in done.stdout
+    assert "Front, best searched mean first" in done.stdout and "uniform soup" in done.stdout
     assert "winner's curse" in done.stdout
     folder = tmp_path / "runs" / "bed"
     written = {path.name for path in folder.iterdir()}
@@ -74,6 +74,24 @@ def test_init_writes_a_configuration_that_says_what_to_fill_in(bed: Path, tmp_pa
     keys["models"]["network"] = f"{BED}:network"
     keys["evaluators"] = {"quality": {"kind": "dataloader", "dataset": f"{BED}:dataset", "arguments": {"task": "flip"}}}
     assert mergesearch("validate", write(tmp_path / "filled.yaml", keys), cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_terminal_shows_names_as_they_are(make_config: MakeConfig, tmp_path: Path) -> None:
+    keys = make_config(budget__trials=6)
+    keys["models"]["members"] = {f"[/{name}]": path for name, path in keys["models"]["members"].items()}
+    done = mergesearch("run", write(tmp_path / "search.yaml", keys))
+    assert done.returncode == 0, done.stderr
+    assert "member [/flip]" in done.stdout
+    folder = tmp_path / "runs" / "bed"
+    refused = mergesearch("export", folder, tmp_path / "merged", "--trial", "0", "--weight", "flip/accuracy=1")
+    assert refused.returncode == 2 and "--trial names the trial already" in refused.stderr
+    refused = mergesearch("pick", folder, "--floor", "flip/accuracy=nan")
+    assert refused.returncode == 2 and "write it as task/metric=number" in refused.stderr
+    assert mergesearch("--version").stdout.strip() == "0.1.0"
+    unwritable = write(tmp_path / "nowhere.yaml", {**keys, "out": "/proc/nowhere"})
+    refused = mergesearch("run", unwritable)
+    assert refused.returncode == 2 and "set `out` to another folder" in refused.stderr.replace("\n", " ")
 
 
 def _base(keys: dict[str, Any]) -> Path:

@@ -22,6 +22,7 @@ from .conftest import MakeConfig
         ({"objectives": []}, "objectives is []"),
         ({"objectives": ["flip/accuracy", "flip/accuracy"]}, "'flip/accuracy' is given twice; name each metric once"),
         ({"budget__trials": 0}, "budget.trials is 0"),
+        ({"budget__time": -1}, "-1 is no duration"),
         ({"budget__time": "soon"}, "'soon' is no duration; write it like 45s, 30m, 8h or 1h30m"),
         ({"samples__held_out": 1.5}, "samples.held_out is 1.5"),
         ({"search__seed": "x"}, "search.seed is 'x'"),
@@ -53,6 +54,23 @@ def test_files_that_hold_no_configuration(tmp_path: Path, content: str, text: st
     path.write_text(content)
     with pytest.raises(InputError, match=text):
         load_config(path)
+
+
+def test_keys_given_twice_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.yaml"
+    path.write_text("models:\n  members:\n    a: one\n    a: two\n")
+    with pytest.raises(InputError, match=r"key 'a' is given twice \(again in line 4\); give each key once"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["", " ", "two\nlines"])
+def test_members_need_a_name_that_prints(make_config: MakeConfig, name: str) -> None:
+    with pytest.raises(InputError, match="is no name for a member; give one printable line"):
+        Config(**make_config(models__members={name: "path"}))
+
+
+def test_a_transform_may_be_named_alone(make_config: MakeConfig) -> None:
+    assert Config(**make_config(models__transform="trim")).models.transform == {"kind": "trim"}
 
 
 def test_missing_file_says_how_to_write_one(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from mergesearch.errors import InputError
+from mergesearch.errors import InputError, JournalError
 from mergesearch.evaluators.dataloader import DataLoaderEvaluator
 from mergesearch.runs.api import Run, run
 from mergesearch.runs.config import Config
@@ -86,6 +86,66 @@ def test_a_run_where_everything_fails_says_why(make_config: MakeConfig, monkeypa
     monkeypatch.setattr(DataLoaderEvaluator, "score", fail)
     with pytest.raises(InputError, match="all 4 trials failed, the first one with: RuntimeError: no device"):
         run(Config(**make_config(budget__trials=4)))
+
+
+def test_a_run_that_begins_with_nothing_but_one_failure_stops(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: Any) -> Any:
+        raise RuntimeError("no\n device")
+
+    config = Config(**make_config())
+    with monkeypatch.context() as patched:
+        patched.setattr(DataLoaderEvaluator, "score", fail)
+        with pytest.raises(InputError, match=r"the first 5 trials all failed with: RuntimeError: no device; mend that"):
+            run(config)
+    assert [record.complete for record in run(config).records] == [False] * 5 + [True] * 11
+
+
+def test_a_front_can_be_seen_before_the_end(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = DataLoaderEvaluator.score
+    calls: list[int] = []
+
+    def interrupted(self: DataLoaderEvaluator, *given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return score(self, *given)
+
+    config = Config(**make_config())
+    with monkeypatch.context() as patched:
+        patched.setattr(DataLoaderEvaluator, "score", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    stopped = Run(config.folder)
+    assert len(stopped.front) > 0 and stopped.state.startswith("stopped")
+    with stopped.folder.locked():
+        assert stopped.state == "running"
+    assert run(config).state == "ended"
+
+
+def test_a_lost_store_is_not_taken_for_a_new_run(make_config: MakeConfig, tmp_path: Path) -> None:
+    database = tmp_path / "trials.db"
+    config = Config(**make_config(store=f"sqlite:///{database}", budget__trials=6))
+    run(config)
+    database.unlink()
+    for opening in (lambda: Run(config.folder), lambda: run(config)):
+        with pytest.raises(JournalError, match="ended with 6 trials, but its store has 0: it was lost or replaced"):
+            opening()
+
+
+def test_a_searcher_that_raises_is_named(make_config: MakeConfig, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from mergesearch.search.searcher import Searcher\n"
+        "class Broken(Searcher):\n"
+        "    def propose(self, history, rng):\n"
+        "        raise RuntimeError('out of ideas')\n"
+    )
+    with pytest.raises(
+        InputError, match=r"searcher '.*mine.py:Broken' failed with RuntimeError: out of ideas; mend it"
+    ):
+        run(Config(**make_config(search__searcher=f"{path}:Broken")))
 
 
 def test_ctrl_c_keeps_what_is_finished(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:

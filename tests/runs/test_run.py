@@ -143,7 +143,7 @@ def test_a_searcher_that_raises_is_named(make_config: MakeConfig, tmp_path: Path
         "        raise RuntimeError('out of ideas')\n"
     )
     with pytest.raises(
-        InputError, match=r"searcher '.*mine.py:Broken' failed with RuntimeError: out of ideas; mend it"
+        InputError, match=r"searcher '.*mine.py:Broken' failed with RuntimeError: out of ideas; --debug"
     ):
         run(Config(**make_config(search__searcher=f"{path}:Broken")))
 

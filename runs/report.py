@@ -51,6 +51,9 @@ def write_report(path: Path, name: str, plan: Plan, trials: pd.DataFrame, result
         parts += [f"<h2>{title}</h2>{_figure(figure)}" for title, figure in figures.items() if figure is not None]
         legend = "<p>search score → held-out score ± its standard error</p>"
         front = front_table(trials, results.chosen.front)
+        if results.chosen.nearest is not None:
+            closest = front_table(trials, [results.chosen.nearest])
+            parts.append("<h2>Nearest to the floors</h2>" + _html_table(brief(closest, plan)))
         parts.append("<h2>Front</h2>" + legend + _html_table(brief(front, plan)))
         parts.append("<h2>Baselines</h2>" + _html_table(brief(baseline_rows(trials, plan, results), plan)))
     failed = trials[trials["state"] != "complete"] if len(trials) else trials

@@ -61,19 +61,21 @@ def sentence(chosen: Shortlist, comparisons: Sequence[Comparison]) -> str:
         return f"No trial keeps all floors; trial {chosen.nearest} comes nearest."
     same = [rival for rival, number in chosen.rivals.items() if number == chosen.winner]
     if same:
-        names = " and the ".join(same)
-        return f"The search found nothing better than the {names} (trial {chosen.winner}), which wins."
+        return f"The search found nothing better than the {' and the '.join(same)} (trial {chosen.winner}), which wins."
     if not comparisons:
         missing = "nothing was held out" if chosen.rivals else "the run has neither soup nor member"
         return f"Trial {chosen.winner} wins on search samples; {missing} to compare it with."
-    parts = [
-        f"{verdict} than {_join([str(one) for one in comparisons if one.verdict == verdict])}"
-        for verdict in ("better", "no different", "worse")
-        if any(one.verdict == verdict for one in comparisons)
-    ]
-    tail = "" if all(one.verdict == "better" for one in comparisons) else "; it is not proven better than all of them"
-    text = " and ".join(parts).replace("no different than", "within noise of")
-    return f"On held-out samples trial {chosen.winner} is {text} (weighted mean gain, 95 % interval){tail}."
+    return f"On held-out samples trial {chosen.winner} is {_against(comparisons)}."
+
+
+def _against(comparisons: Sequence[Comparison]) -> str:
+    """What the winner is better than, within noise of, and worse than."""
+    words = {"better": "better than", "no different": "within noise of", "worse": "worse than"}
+    rivals = {verdict: [str(one) for one in comparisons if one.verdict == verdict] for verdict in words}
+    parts = [f"{words[verdict]} {_join(names)}" for verdict, names in rivals.items() if names]
+    proven = len(rivals["better"]) == len(comparisons)
+    tail = "" if proven else "; it is not proven better than all of them"
+    return f"{' and '.join(parts)} (weighted mean gain, 95 % interval){tail}"
 
 
 def _join(names: Sequence[str]) -> str:

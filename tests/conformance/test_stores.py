@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,27 +18,31 @@ from .trial_records import COORDINATES, failed, record
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server of our own, on a port of our own."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     assert programs, "PostgreSQL's server programs are missing; install the package postgresql"
-    bin_folder = programs[-1].parent
-    data = tmp_path_factory.mktemp("postgres")
-    for folder in (data, data.parent, data.parent.parent):  # the server refuses to run as root
-        folder.chmod(0o755)
-    if os.geteuid() == 0:
+    with tempfile.TemporaryDirectory(prefix="mergesearch-postgres-") as folder:
+        yield from _serve(programs[-1].parent, Path(folder))
+
+
+def _serve(bin_folder: Path, data: Path) -> Iterator[str]:
+    if os.geteuid() == 0:  # the server refuses to run as root
         shutil.chown(data, "postgres")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([*as_user, bin_folder / "initdb", "-D", data / "db", "-A", "trust"], **quiet)  # type: ignore[call-overload]
-    server = [*as_user, bin_folder / "pg_ctl", "-D", data / "db", "-w"]
+    server = [*as_user, str(bin_folder / "pg_ctl"), "-D", str(data / "db"), "-w"]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data} -c fsync=off"
-    subprocess.run([*server, "-o", options, "-l", data / "log", "start"], **quiet)  # type: ignore[call-overload]
+    _quietly(*as_user, str(bin_folder / "initdb"), "-D", str(data / "db"), "-A", "trust")
+    _quietly(*server, "-o", options, "-l", str(data / "log"), "start")
     yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
-    subprocess.run([*server, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
+    _quietly(*server, "-m", "immediate", "stop")
+
+
+def _quietly(*command: str) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture(params=["journal", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])

@@ -207,7 +207,8 @@ def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in map(str, shown.columns):
         longest = max((len(str(cell)) for cell in shown[name]), default=0)
-        table.add_column(Text(name), overflow="fold", min_width=longest)  # headers break, numbers never
+        # Where room is short, headers and origins break, numbers never.
+        table.add_column(Text(name), overflow="fold", min_width=longest if name != "origin" else None)
     for row in shown.itertuples(index=False):
         table.add_row(*(Text(str(cell)) for cell in row))
     return table

@@ -103,21 +103,26 @@ def test_a_run_that_begins_with_nothing_but_one_failure_stops(
     assert [record.complete for record in run(config).records] == [False] * 5 + [True] * 11
 
 
-def test_a_front_can_be_seen_before_the_end(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_interrupted(config: Config, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Start a run, and press Ctrl-C while its `at`th candidate is scored."""
     score = DataLoaderEvaluator.score
     calls: list[int] = []
 
     def interrupted(self: DataLoaderEvaluator, *given: Any) -> Any:
         calls.append(1)
-        if len(calls) == 9:
+        if len(calls) == at:
             raise KeyboardInterrupt
         return score(self, *given)
 
-    config = Config(**make_config())
     with monkeypatch.context() as patched:
         patched.setattr(DataLoaderEvaluator, "score", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(config)
+
+
+def test_a_front_can_be_seen_before_the_end(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(**make_config())
+    run_interrupted(config, monkeypatch, at=9)
     stopped = Run(config.folder)
     assert len(stopped.front) > 0 and stopped.state.startswith("stopped")
     with stopped.folder.locked():
@@ -150,20 +155,8 @@ def test_a_searcher_that_raises_is_named(make_config: MakeConfig, tmp_path: Path
 
 
 def test_ctrl_c_keeps_what_is_finished(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    score = DataLoaderEvaluator.score
-    calls: list[int] = []
-
-    def interrupted(self: DataLoaderEvaluator, *given: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 6:
-            raise KeyboardInterrupt
-        return score(self, *given)
-
     config = Config(**make_config())
-    with monkeypatch.context() as patched:
-        patched.setattr(DataLoaderEvaluator, "score", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(config)
+    run_interrupted(config, monkeypatch, at=6)
     stopped = Run(config.folder)
     assert len(stopped.records) == 5 and stopped.folder.trials.is_file()
     assert stopped.verdict == "The run has not ended yet."

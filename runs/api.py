@@ -128,8 +128,9 @@ def run(config: Config | str | Path, observer: Observer | None = None) -> Run:
         folder.freeze(config)
         with _tables_afterwards(folder):
             store = _store(config, folder, plan)
-            _check_present(folder, store.records(), Results.read(folder))
-            records = Driver(session, store, observer).run()
+            finished = store.records()
+            _check_present(folder, finished, Results.read(folder))
+            records = Driver(session, store, observer).run(finished)
             conclude(session, records, observer).write(folder)
     return Run(folder.path)
 

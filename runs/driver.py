@@ -53,17 +53,17 @@ class Driver:
         self._store = store
         self._observer = observer
 
-    def run(self) -> list[TrialRecord]:
-        """Evaluate until the budget is spent or nothing is left to try; returns all finished trials.
+    def run(self, finished: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """Go on from the trials that are finished, as the store has them; returns all finished trials at the end.
 
-        Every finished trial is in the store when the next one starts. `KeyboardInterrupt` passes through: the
-        evaluation in flight is lost, and nothing else.
+        The end is a spent budget, or nothing left to try. Every finished trial is in the store when the next one
+        starts. `KeyboardInterrupt` passes through: the evaluation in flight is lost, and nothing else.
 
         Raises:
             InputError: the evaluators found the configuration wrong, the disk is full, or not one trial could be
                 scored.
         """
-        records = self._store.records()
+        records = list(finished)
         self._observer.started(self._session.plan(), records)
         while not self._spent(records):
             clock = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,8 +32,6 @@ from .plan import Plan
 from .proposals import Baselines, Proposals
 from .score_files import ScoreFiles, score_key
 from .workbench import Workbench
-
-log = logging.getLogger(__name__)
 
 Samples = dict[str, IntArray]
 

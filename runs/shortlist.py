@@ -67,6 +67,18 @@ def shortlist(
 ) -> Shortlist:
     """Choose them by search scores; `greedy` is the trial that the greedy pass ended with, if any."""
     ranked = front_of(objectives, records, weights)
+    return Shortlist(
+        front=tuple(record.number for record in ranked),
+        winner=ranked[0].number if ranked else None,
+        nearest=None if ranked else _nearest(records),
+        rivals=_rivals(objectives, records, weights, greedy),
+    )
+
+
+def _rivals(
+    objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray, greedy: int | None
+) -> dict[str, int]:
+    """The baselines that the winner must beat, as far as the run has scored them."""
     rivals = {}
     by_origin = {record.proposal.origin: record for record in reversed(records) if record.complete}
     # With a single member the uniform soup is that member, and stands under its name.
@@ -78,8 +90,14 @@ def shortlist(
     if members:
         best = min(members, key=lambda record: (mean_loss(objectives, weights, record), record.number))
         rivals["best member"] = best.number
-    scored = [record for record in records if record.complete]
-    missed = min(scored, key=lambda record: (sum(max(v, 0.0) for v in record.violations), record.number), default=None)
-    winner = ranked[0].number if ranked else None
-    nearest = missed.number if missed and winner is None else None
-    return Shortlist(tuple(record.number for record in ranked), winner, nearest, rivals)
+    return rivals
+
+
+def _nearest(records: Sequence[TrialRecord]) -> int | None:
+    """The scored trial that misses the floors least; None where none was scored."""
+    missed = {
+        record.number: sum(max(violation, 0.0) for violation in record.violations)
+        for record in records
+        if record.complete
+    }
+    return min(missed, key=lambda number: (missed[number], number), default=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from ..spaces.table import CoefficientTable
 from .bank import DeltaBank
 from .kernel import kernel_for
 from .layout import BLOCK, Slot
+from .pullback import CoefficientGradient
 from .segment import Segment
 from .source import Source
 from .tensors import floating_tensors
@@ -76,6 +79,19 @@ class LiveModel:
                 factors = source.low_rank(slot.name)
                 if factors is not None:
                     view.copy_(view.to(segment.stored.scales.dtype) + factors.dense().to(view.device))
+
+    @contextmanager
+    def pullback(self) -> Iterator[CoefficientGradient]:
+        """Collect ∂L/∂C at the table written last, from every backward pass inside of the `with`.
+
+        Gradients flow to the tensors that a member changes, and to no others; they are dropped as they are used, and
+        the tensors' own `.grad` and `requires_grad` are afterwards what they were. Buffers that a module reads in a
+        way that autograd does not follow (running statistics) add nothing.
+        """
+        gradient = CoefficientGradient(self.bank.segments, self.groups, len(self.bank.members))
+        tensors = floating_tensors(self.model)
+        with torch.enable_grad(), gradient.collecting(tensors):
+            yield gradient
 
     @property
     def groups_digest(self) -> str:

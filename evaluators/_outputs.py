@@ -74,11 +74,34 @@ def require_fitting(task: str, outputs: Array, labels: Array) -> Array:
 
 
 def per_sample(outputs: Array, labels: Array) -> dict[str, Array]:
-    """`accuracy` and `loss` of each sample, float64: cross entropy in nats, or the squared error."""
+    """`accuracy`, `loss` (cross entropy or squared error) and, of classes, `entropy` of each sample, float64, nats."""
     if outputs.ndim == 1:
         return {"accuracy": (outputs == labels).astype(np.float64), "loss": (outputs - labels) ** 2}
-    hits = outputs.argmax(axis=1) == labels
-    return {"accuracy": hits.astype(np.float64), "loss": -_log_softmax(outputs)[np.arange(len(labels)), labels]}
+    hits, logs = outputs.argmax(axis=1) == labels, _log_softmax(outputs)
+    return {
+        "accuracy": hits.astype(np.float64),
+        "loss": -logs[np.arange(len(labels)), labels],
+        "entropy": -(np.exp(logs) * logs).sum(axis=1),
+    }
+
+
+def differentiable_per_sample(metric: str, outputs: Any, labels: Array) -> Any:
+    """`loss` or `entropy` of each sample as `per_sample` gives it, a float64 tensor with its autograd graph.
+
+    Args:
+        metric: which one.
+        outputs: tensor, `samples x classes`, or `samples` (`samples x 1`) for floating labels.
+        labels: class numbers or targets, `samples`.
+    """
+    import torch
+
+    targets = torch.from_numpy(labels).to(outputs.device)
+    if labels.dtype.kind == "f":
+        return (outputs.double().flatten() - targets) ** 2
+    logs = outputs.double().log_softmax(dim=1)
+    if metric == "loss":
+        return -logs.gather(1, targets[:, None])[:, 0]
+    return -(logs.exp() * logs).sum(dim=1)
 
 
 def probabilities(outputs: Array) -> Array:

@@ -14,10 +14,11 @@ _PYTHON_SEED, _NUMPY_SEED, _TORCH_SEED = 0, 1234, 1234
 
 
 @contextmanager
-def undisturbed(model: Any | None = None) -> Iterator[None]:
-    """Seed the global random generators, set `model` (torch.nn.Module) to evaluation mode without gradients, undo all.
+def undisturbed(model: Any | None = None, gradients: bool = False) -> Iterator[None]:
+    """Seed the global random generators, set `model` (torch.nn.Module) to evaluation mode, and undo it all.
 
-    Equal weights therefore get equal scores even from code that draws random numbers.
+    Autograd records nothing unless `gradients` are wanted. Equal weights therefore get equal scores even from code
+    that draws random numbers.
     """
     import torch
 
@@ -28,7 +29,7 @@ def undisturbed(model: Any | None = None) -> Iterator[None]:
         for device in devices:
             stack.enter_context(_seeded(device))
         # Not inference_mode: a buffer that a model fills in such a pass could not take part in a later backward pass.
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.set_grad_enabled(gradients))
         random.seed(_PYTHON_SEED)
         np.random.seed(_NUMPY_SEED)  # noqa: NPY002
         for module in training:

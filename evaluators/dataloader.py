@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, TrialError
 from ._dataset import Table, read_table
 from ._digest import digest
-from ._outputs import outputs_of, per_sample, probabilities, require_fitting
+from ._outputs import differentiable_per_sample, logits_of, outputs_of, per_sample, probabilities, require_fitting
 from ._scoring import device_of, undisturbed
 from ._sklearn import Metric, find_sklearn_metric
 from .evaluator import Evaluator, IntArray, Scores
@@ -19,7 +19,8 @@ from .scores import FEW_REPLICATES, MetricScores
 
 Array = NDArray[Any]
 # Metrics with a value per sample; everything else comes from scikit-learn. Name -> whether higher is better.
-_OWN = {"accuracy": True, "loss": False}
+_OWN = {"accuracy": True, "loss": False, "entropy": False}
+_DIFFERENTIABLE = ("loss", "entropy")
 
 
 class DataLoaderEvaluator(Evaluator):
@@ -44,8 +45,9 @@ class DataLoaderEvaluator(Evaluator):
         Args:
             name: the evaluator's name, and the task's unless `tasks` is given.
             dataset: `module:function` or `path.py:function` that returns a map-style dataset of (input, label).
-            metrics: `accuracy` and `loss` (cross entropy in nats; squared error for floating labels), which have a
-                value per sample, and scikit-learn's scorers (`f1_macro`) and metric functions (`hamming_loss`).
+            metrics: `accuracy`, `loss` (cross entropy in nats; squared error for floating labels) and `entropy` (of
+                the predicted classes, in nats; needs no true labels), which have a value per sample, and
+                scikit-learn's scorers (`f1_macro`) and metric functions (`hamming_loss`).
             arguments: keyword arguments for the function.
             tasks: task name -> further arguments, for several tasks from one function.
             batch_size: samples per forward pass.
@@ -71,6 +73,8 @@ class DataLoaderEvaluator(Evaluator):
         """
         for task, table in self._read().items():
             labels = table.labels
+            if labels.dtype.kind == "f" and "entropy" in self._metrics:
+                raise InputError(f"task '{task}' has floating labels, and so no entropy; remove that metric")
             perfect = labels if labels.dtype.kind == "f" else np.eye(max(int(labels.max()) + 1, 2))[labels]
             for key, metric in self._metrics.items():
                 try:
@@ -97,6 +101,32 @@ class DataLoaderEvaluator(Evaluator):
         """
         with undisturbed(model):
             return {task: self._score(model, task, np.asarray(rows)) for task, rows in samples.items()}
+
+    def differentiable(self) -> dict[str, Sequence[str]]:
+        """`loss`, and `entropy` where labels are classes; reads the datasets."""
+        return {
+            task: _DIFFERENTIABLE[:1] if table.labels.dtype.kind == "f" else _DIFFERENTIABLE
+            for task, table in self._read().items()
+        }
+
+    def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
+        """Score `loss` or `entropy` and differentiate its mean, batch by batch.
+
+        Raises:
+            InputError: the model's outputs do not fit the labels.
+            TrialError: outputs that are not finite.
+        """
+        table, start = self._read()[task], 0
+        found = []
+        with undisturbed(model, gradients=True):
+            for count, inputs in table.batches(samples, self.batch_size, device_of(model)):
+                outputs, labels = logits_of(model, inputs)[:count], table.labels[samples[start : start + count]]
+                require_fitting(task, outputs.detach().cpu().double().numpy(), labels)
+                each = differentiable_per_sample(metric, outputs, labels)
+                (each.sum() / len(samples)).backward()
+                found.append(each.detach().cpu().numpy())
+                start += count
+        return MetricScores.mean(np.concatenate(found))
 
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the metrics, the batch size, the content of the datasets, and the library's version."""

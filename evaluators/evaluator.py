@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,3 +55,18 @@ class Evaluator(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of everything but the weights that the scores depend on: options, data, versions."""
+
+    def differentiable(self) -> Mapping[str, Sequence[str]]:
+        """Task name -> its losses that `backward` can differentiate, lower is better; the best one to steer by first.
+
+        They need not be among `metrics`. None by default. Known once `prepare` was called.
+        """
+        return {}
+
+    def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
+        """Score one differentiable loss on samples (ascending indices), and call `.backward()` on its value.
+
+        May do so in several parts that add up to the value. Gradients are left where autograd puts them; the rest of
+        the model and the random states are as before.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no differentiable loss {task}/{metric}")

@@ -61,6 +61,18 @@ class Panel:
                 found.update(_checked(evaluator, wanted, evaluator.score(model, wanted)))
         return {task: found[task] for task in samples}
 
+    def differentiable(self) -> dict[str, tuple[str, ...]]:
+        """Task name -> its differentiable losses, the best one to steer by first, over all evaluators."""
+        return {task: tuple(names) for one in self.evaluators for task, names in one.differentiable().items()}
+
+    def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
+        """Score one differentiable loss of `model` on samples (ascending indices), and differentiate its value.
+
+        Raises:
+            TrialError: a value that is not finite.
+        """
+        return require_finite(task, metric, self._owners()[task].backward(model, task, metric, samples))
+
     def fingerprint(self) -> str:
         """Hash (hexadecimal) over the evaluators' names and fingerprints, whatever their order."""
         return digest({one.name: one.fingerprint() for one in self.evaluators})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,21 @@ class PerplexityEvaluator(Evaluator):
         }
         return {self.name: scores}
 
+    def differentiable(self) -> dict[str, Sequence[str]]:
+        """`loss`."""
+        return {self.name: ("loss",)}
+
+    def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
+        """Score `loss` and differentiate it, batch by batch."""
+        windows = self._prepared()[np.asarray(samples)]
+        tokens, nats = np.full(len(windows), self.window - 1), []
+        with undisturbed(model, gradients=True):
+            for start in range(0, len(windows), self.batch_size):
+                losses = list(self._losses(model, windows[start : start + self.batch_size]))
+                (sum(losses) / tokens.sum()).backward()
+                nats += [float(loss.detach()) for loss in losses]
+        return MetricScores.weighted(nats, tokens)
+
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the options and the file's bytes, and of its tokens once they are known."""
         return digest("perplexity", self._content, self.window, self.batch_size, self._windows)
@@ -113,8 +128,13 @@ class PerplexityEvaluator(Evaluator):
         """Negative log-likelihood of each window, float64, `windows`, from `windows x tokens`."""
         import torch
 
+        return np.asarray(torch.stack(list(self._losses(model, windows))).cpu().double().numpy())
+
+    def _losses(self, model: Any, windows: NDArray[np.int64]) -> Iterator[Any]:
+        """Negative log-likelihood of each window as a tensor, one after another."""
+        import torch
+
         size = min(self.batch_size, len(self._prepared()))
-        found = []
         for start in range(0, len(windows), size):
             some = windows[start : start + size]
             # A batch of one fixed shape: kernels choose their summation order by shape.
@@ -122,7 +142,4 @@ class PerplexityEvaluator(Evaluator):
             tokens = torch.from_numpy(full).to(device_of(model))
             logits = logits_of(model, tokens)
             for row in range(len(some)):  # one window at a time, so that one float32 copy of logits lives
-                found.append(
-                    torch.nn.functional.cross_entropy(logits[row, :-1].float(), tokens[row, 1:], reduction="sum")
-                )
-        return np.asarray(torch.stack(found).cpu().double().numpy())
+                yield torch.nn.functional.cross_entropy(logits[row, :-1].float(), tokens[row, 1:], reduction="sum")

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ..errors import InputError, TrialError
+from .guides import Guidance
 from .plan import Plan
 from .record import Proposal, TrialRecord
 from .session import Session
@@ -94,6 +95,7 @@ class Driver:
         except TrialError as error:
             log.warning("trial %d (%s) failed: %s", number, proposal.origin, error)
             return TrialRecord(number, proposal, None, (), (), "", str(error), started, time.perf_counter() - clock)
+        guidance = self._guidance(number, proposal)
         values = tuple(one.value for one in picked)
         return TrialRecord(
             number=number,
@@ -105,7 +107,19 @@ class Driver:
             reason=None,
             started=started,
             seconds=time.perf_counter() - clock,
+            guidance=guidance,
         )
+
+    def _guidance(self, number: int, proposal: Proposal) -> Guidance | None:
+        """What a searcher of gradients wants to know of a scored candidate; the trial stands without it, too."""
+        session = self._session
+        if session.proposals.guides is None:
+            return None
+        try:
+            return session.bench.guide(proposal, session.proposals.guides, session.search_samples)
+        except TrialError as error:
+            log.warning("trial %d (%s) has scores, but no gradient: %s", number, proposal.origin, error)
+            return None
 
 
 def _refuse_hopeless(records: Sequence[TrialRecord]) -> None:

@@ -16,11 +16,12 @@ import numpy as np
 from ..errors import InputError, nearest
 from ..plugins import call_user
 from ..search.greedy import Subset, best_soup, next_soup
-from ..search.history import History
+from ..search.history import Guides, History
 from ..search.searcher import Searcher
 from ..spaces.canonical import soup
 from ..spaces.space import Space
 from ..spaces.table import CoefficientTable, FloatArray
+from .guides import Guide
 from .objectives import Objectives
 from .record import Proposal, TrialRecord
 
@@ -116,6 +117,7 @@ class Proposals:
         name: the searcher's name in the configuration.
         objectives: how values become losses.
         scalarise: whether the searcher sees one weighted mean.
+        guides: the differentiable loss of each objective, (task, metric); None where trials record none.
     """
 
     baselines: Baselines
@@ -123,6 +125,7 @@ class Proposals:
     name: str
     objectives: Objectives
     scalarise: bool
+    guides: tuple[Guide, ...] | None = None
 
     def next(self, records: Sequence[TrialRecord]) -> Proposal | None:
         """The candidate of trial `len(records)`; None once the searcher has nothing left to try."""
@@ -173,7 +176,22 @@ class Proposals:
             errors=errors,
             violations=np.array([r.violations for r in scored]).reshape(len(scored), floors),
             unscored=np.array(others).reshape(len(others), space.dimension),
+            guides=self._guides(scored, self.weights(records) if self.scalarise else None),
         )
+
+    def _guides(self, scored: Sequence[TrialRecord], weights: FloatArray | None) -> Guides | None:
+        """Guides of these trials, of their weighted mean where weights are given; NaN where a trial has none."""
+        if self.guides is None:
+            return None
+        space, objectives = self.baselines.space, len(self.objectives.each)
+        losses = np.full((len(scored), objectives), np.nan)
+        slopes = np.full((len(scored), objectives, space.groups, space.members), np.nan)
+        for row, record in enumerate(scored):
+            if record.guidance is not None:
+                losses[row], slopes[row] = record.guidance.losses, record.guidance.slopes
+        if weights is None:
+            return Guides(losses, slopes)
+        return Guides((losses @ weights)[:, None], np.einsum("togm,o->tgm", slopes, weights)[:, None])
 
 
 def mean_weights(objectives: Objectives, records: Sequence[TrialRecord], baselines: Sequence[str]) -> FloatArray:

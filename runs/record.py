@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..spaces.table import CoefficientTable, FloatArray
+from .guides import Guidance
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class TrialRecord:
         reason: why it failed; None for a completed one.
         started: when, local time.
         seconds: how long it took.
+        guidance: differentiable losses and their slopes; None where the searcher wants none, or there are none.
     """
 
     number: int
@@ -69,6 +71,7 @@ class TrialRecord:
     reason: str | None
     started: datetime
     seconds: float
+    guidance: Guidance | None = None
 
     @property
     def complete(self) -> bool:
@@ -93,6 +96,7 @@ class TrialRecord:
     def _attributes(self) -> dict[str, Any]:
         table = self.proposal.table
         scaled = {} if (table.base == 1).all() else {"base": table.base.tolist()}
+        guided = {} if self.guidance is None else {"guidance": self.guidance.to_plain()}
         return {
             "origin": self.proposal.origin,
             "table": table.members.tolist(),
@@ -103,6 +107,7 @@ class TrialRecord:
             "key": self.key,
             "reason": self.reason,
             **scaled,
+            **guided,
         }
 
     @classmethod
@@ -123,4 +128,5 @@ class TrialRecord:
             reason=attributes["reason"],
             started=started,
             seconds=((trial.datetime_complete or started) - started).total_seconds(),
+            guidance=Guidance.from_plain(attributes["guidance"]) if "guidance" in attributes else None,
         )

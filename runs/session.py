@@ -27,6 +27,7 @@ from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
 from .config import Config, ModelsConfig
 from .folder import RunFolder
+from .guides import guides_for
 from .objectives import Objectives
 from .plan import Plan
 from .proposals import Baselines, Proposals
@@ -100,7 +101,8 @@ def open_session(config: Config) -> Session:
     baselines = _baselines(config, space, opened)
     bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores))
     scalarise = config.search.scalarise is not None and len(objectives.each) > 1
-    proposals = Proposals(baselines, searcher, config.search.searcher, objectives, scalarise)
+    guides = guides_for(objectives, panel.differentiable(), config.search.searcher, searcher.gradients)
+    proposals = Proposals(baselines, searcher, config.search.searcher, objectives, scalarise, guides)
     proposals.ask([])  # what it cannot search it says now, and not after the baselines
     return Session(config, folder, models, bench, proposals, search_samples, held_out)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import TypeVar
+
+import numpy as np
 
 from ..engine.live import LiveModel
 from ..engine.member import Member
 from ..errors import InputError, TrialError
 from ..evaluators.evaluator import IntArray, Scores
 from ..evaluators.panel import Panel
+from ..spaces.table import FloatArray
+from .guides import Guidance, Guide
 from .record import Proposal
 from .score_files import ScoreFiles, samples_digest, score_key
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -55,15 +62,40 @@ class Workbench:
         known = self.files.load(key)
         if known is not None:
             return known
-        try:
-            self.write(proposal)
-            scores = self.panel.score(self.live.model, samples)
-        except (InputError, TrialError):
-            raise
-        except Exception as error:
-            raise TrialError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        scores = _guarded(partial(self._scored, proposal, samples))
         self.files.save(key, scores, samples)
         return scores
+
+    def guide(self, proposal: Proposal, guides: Sequence[Guide], samples: Mapping[str, IntArray]) -> Guidance | None:
+        """Differentiable losses of a candidate, and their slopes in its table; None for a member off its table.
+
+        Guides that several objectives share are differentiated once.
+
+        Raises:
+            TrialError: a loss could not be differentiated.
+            InputError: the evaluators found the configuration wrong.
+        """
+        if proposal.member is not None:
+            return None
+        self.write(proposal)
+        found = {guide: _guarded(partial(self._slopes, guide, samples)) for guide in dict.fromkeys(guides)}
+        losses = np.array([found[guide][0] for guide in guides])
+        return Guidance(losses, np.stack([found[guide][1] for guide in guides]))
+
+    def _scored(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
+        self.write(proposal)
+        return self.panel.score(self.live.model, samples)
+
+    def _slopes(self, guide: Guide, samples: Mapping[str, IntArray]) -> tuple[float, FloatArray]:
+        """One loss and its slopes, rounded to fp32 as the journal keeps them."""
+        task, metric = guide
+        with self.live.pullback() as gradient:
+            scores = self.panel.backward(self.live.model, task, metric, samples[task])
+        with np.errstate(over="ignore"):  # what overflows is not finite, and refused in the next line
+            slopes = gradient.members.astype(np.float32).astype(np.float64)
+        if not np.isfinite(slopes).all():
+            raise TrialError(f"the gradient of {task}/{metric} is not finite")
+        return scores.value, slopes
 
     def write(self, proposal: Proposal) -> None:
         """Make the live model the candidate."""
@@ -71,3 +103,13 @@ class Workbench:
             self.live.write(proposal.table)
         else:
             self.live.write_source(self.members[proposal.member].source)
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    """Do some work on a candidate; what is no error of ours becomes a failed trial."""
+    try:
+        return work()
+    except (InputError, TrialError):
+        raise
+    except Exception as error:
+        raise TrialError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -13,6 +13,20 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Guides:
+    """Differentiable losses measured beside the objectives, and their slopes in the coefficient table.
+
+    Attributes:
+        losses: for each objective the loss that steers it (itself where it is differentiable), smaller is better,
+            float64, `trials x objectives`; NaN where unknown.
+        slopes: ∂loss/∂C, float64, `trials x objectives x groups x members`; NaN where unknown.
+    """
+
+    losses: FloatArray
+    slopes: FloatArray
+
+
+@dataclass(frozen=True)
 class History:
     """Completed trials whose table lies in the space, oldest first. Trials without losses stand apart.
 
@@ -25,6 +39,7 @@ class History:
         violations: how far each floor is missed (positive) or met (zero or negative), `trials x floors`.
         unscored: x of trials that failed or that another worker is still evaluating, float64, `others x dimension`;
             a searcher that goes through a list of points skips them, and the rest may ignore them.
+        guides: what is known of gradients; None where the searcher asks for none, or there are none.
     """
 
     space: Space
@@ -34,6 +49,7 @@ class History:
     errors: FloatArray
     violations: FloatArray
     unscored: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    guides: Guides | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -29,6 +29,11 @@ class Searcher(BaseSampler):
     In a plain Optuna study the members are the study's numeric parameters; those that no completed trial has, and
     categorical or logarithmic ones, are drawn uniformly.
 
+    Attributes:
+        multi_objective: whether it takes several objectives.
+        gradients: whether `history.guides` are unused, used where every objective has a differentiable loss, or
+            needed; a subclass may set it from its options.
+
     Args:
         seed: seed of the run, not negative.
 
@@ -37,6 +42,7 @@ class Searcher(BaseSampler):
     """
 
     multi_objective: ClassVar[bool] = True
+    gradients: Literal["unused", "used", "needed"] = "unused"
 
     def __init__(self, seed: int = 0) -> None:
         if seed < 0:
@@ -53,12 +59,16 @@ class Searcher(BaseSampler):
         What rounding puts beyond the bounds is pulled back onto them. A space of one point is tried once.
 
         Raises:
-            InputError: several objectives are given to a searcher of one, or it proposed no x within the bounds.
+            InputError: several objectives are given to a searcher of one, gradients are needed and not there, or it
+                proposed no x within the bounds.
         """
         space, objectives = history.space, history.losses.shape[1]
         if objectives > 1 and not self.multi_objective:
             name = type(self).__name__
             raise InputError(f"{name} minimises one objective, not {objectives}; take nsga2, tpe or gp, or drop some")
+        if self.gradients == "needed" and history.guides is None:
+            name = type(self).__name__
+            raise InputError(f"{name} follows coefficient gradients, and there are none; plain studies have none")
         x = self.propose(history, generator(self.seed, history.number))
         if x is not None and not (np.shape(x) == (space.dimension,) and space.contains(x)):
             name, shown = type(self).__name__, np.array2string(np.asarray(x), threshold=8)

@@ -11,7 +11,7 @@ import pytest
 
 from mergesearch.errors import InputError
 from mergesearch.plugins import load_plugin, plugin_names
-from mergesearch.search.history import FloatArray, History
+from mergesearch.search.history import FloatArray, Guides, History
 from mergesearch.search.searcher import Searcher
 from mergesearch.spaces.box import Box
 from mergesearch.spaces.canonical import soup
@@ -40,7 +40,7 @@ def searcher(name: str) -> type[Searcher]:
 
 @dataclass(frozen=True)
 class Problem:
-    """A smooth test problem: distances of the table to one target per objective.
+    """A smooth test problem: distances of the table to one target per objective, which are their own guides.
 
     Attributes:
         space: the space to search.
@@ -60,7 +60,8 @@ class Problem:
         """The history before the first proposal."""
         empty = np.empty((0, self.objectives))
         nowhere = np.empty((0, self.space.dimension))
-        history = History(self.space, 0, nowhere, empty, empty, np.empty((0, self.floors)), nowhere)
+        guides = Guides(empty, np.empty((0, self.objectives, self.space.groups, self.space.members)))
+        history = History(self.space, 0, nowhere, empty, empty, np.empty((0, self.floors)), nowhere, guides)
         points = (
             [self.space.vector(table) for table in self.space.canonical_points().values()] if self.baselines else []
         )
@@ -76,6 +77,9 @@ class Problem:
         row = self.space.table(x).members.mean(axis=0)
         targets = 0.2 + 0.5 * np.eye(max(3, self.space.members))[: self.objectives, : self.space.members]
         losses = ((row - targets) ** 2).sum(axis=1)
+        slopes = np.repeat(2 * (row - targets)[:, None] / self.space.groups, self.space.groups, axis=1)
+        guides = history.guides
+        assert guides is not None
         return replace(
             history,
             number=number,
@@ -83,6 +87,7 @@ class Problem:
             losses=np.vstack([history.losses, losses]),
             errors=np.vstack([history.errors, np.full(self.objectives, 0.01)]),
             violations=np.vstack([history.violations, row[0] - 0.4 * np.arange(1, self.floors + 1)]),
+            guides=Guides(np.vstack([guides.losses, losses]), np.concatenate([guides.slopes, slopes[None]])),
         )
 
 
@@ -235,25 +240,43 @@ def objective(trial: optuna.Trial) -> float:
     return (x - 0.5) ** 2 + (y - 0.7) ** 2
 
 
+@pytest.fixture
+def plain(searcher: type[Searcher]) -> type[Searcher]:
+    """A searcher that a plain study can use: it has no gradients."""
+    if searcher(seed=0).gradients == "needed":
+        pytest.skip("needs gradients")
+    return searcher
+
+
+def test_gradients_are_refused_or_missed(searcher: type[Searcher]) -> None:
+    """`gradients` says the truth: a searcher that needs them says so, and every other one does without."""
+    history = replace(PROBLEMS["one objective"].start(), guides=None)
+    if searcher(seed=0).gradients == "needed":
+        with pytest.raises(InputError, match=f"{searcher.__name__} follows coefficient gradients, and there are none"):
+            searcher(seed=0).ask(history)
+    else:
+        assert searcher(seed=0).ask(history) is not None
+
+
 def plain_study(searcher: type[Searcher], seed: int = 0) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(sampler=searcher(seed=seed))
 
 
-def test_plain_study(searcher: type[Searcher]) -> None:
+def test_plain_study(plain: type[Searcher]) -> None:
     """The searcher runs in anyone's study: the same one for the same seed, also in two goes."""
-    whole, halves = plain_study(searcher), plain_study(searcher)
+    whole, halves = plain_study(plain), plain_study(plain)
     whole.optimize(objective, n_trials=13)
     halves.optimize(objective, n_trials=7)
-    halves.sampler = searcher(seed=0)
+    halves.sampler = plain(seed=0)
     halves.optimize(objective, n_trials=len(whole.trials) - len(halves.trials))
     assert [trial.params for trial in whole.trials] == [trial.params for trial in halves.trials]
     assert all(trial.state == optuna.trial.TrialState.COMPLETE for trial in whole.trials)
 
 
-def test_plain_study_of_whole_numbers_to_maximise(searcher: type[Searcher]) -> None:
+def test_plain_study_of_whole_numbers_to_maximise(plain: type[Searcher]) -> None:
     """Integers stay integers and steps are kept; directions are turned."""
-    study = optuna.create_study(direction="maximize", sampler=searcher(seed=0))
+    study = optuna.create_study(direction="maximize", sampler=plain(seed=0))
     study.optimize(
         lambda trial: trial.suggest_int("n", 0, 3) + trial.suggest_float("s", 0.0, 1.0, step=0.5), n_trials=8
     )
@@ -261,7 +284,7 @@ def test_plain_study_of_whole_numbers_to_maximise(searcher: type[Searcher]) -> N
     assert {trial.params["s"] for trial in study.trials} <= {0.0, 0.5, 1.0}
 
 
-def test_plain_study_with_failures_and_constraints(searcher: type[Searcher]) -> None:
+def test_plain_study_with_failures_and_constraints(plain: type[Searcher]) -> None:
     """Failed trials do not stop the study, and constraints reach the searcher."""
 
     def constrained(trial: optuna.Trial) -> float:
@@ -271,15 +294,15 @@ def test_plain_study_with_failures_and_constraints(searcher: type[Searcher]) -> 
         trial.set_constraint("x", trial.params["x"] - 0.5)
         return loss
 
-    study = plain_study(searcher)
+    study = plain_study(plain)
     study.optimize(constrained, n_trials=12)
     assert sum(trial.state == optuna.trial.TrialState.FAIL for trial in study.trials) <= 1
 
 
-def test_plain_study_of_two_objectives(searcher: type[Searcher]) -> None:
+def test_plain_study_of_two_objectives(plain: type[Searcher]) -> None:
     """Several directions are searched, or refused in so many words."""
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=searcher(seed=0))
-    if searcher.multi_objective:
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=plain(seed=0))
+    if plain.multi_objective:
         study.optimize(lambda trial: (objective(trial), trial.params["x"]), n_trials=12)
         assert study.best_trials
     else:

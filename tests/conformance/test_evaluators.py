@@ -237,6 +237,32 @@ class EvaluatorConformance:
         assert before[1:] == after[1:]
         model.zero_grad(set_to_none=True)
 
+    def test_differentiable_losses_are_scores_with_a_gradient(self, ready: Ready) -> None:
+        """Each value is the one that `score` gives, its gradient the difference quotient, and only `.grad` changes."""
+        import torch
+
+        model, weight = ready.model, next(ready.model.parameters())
+        for task, metrics in ready.evaluator.differentiable().items():
+            rows = ready.rows[task]
+            for metric in metrics:
+                state = torch.get_rng_state()
+                found = ready.evaluator.backward(model, task, metric, rows)
+                assert torch.equal(state, torch.get_rng_state())
+                if metric in ready.full[task]:
+                    np.testing.assert_allclose(found.value, ready.full[task][metric].value, rtol=1e-6)
+                assert found.samples is None or found.samples.shape == rows.shape
+                slope = weight.grad.detach().clone()
+                assert slope.abs().max() > 0
+                model.zero_grad(set_to_none=True)
+                values = []
+                for step in (3e-3, -6e-3, 3e-3):  # there, to the other side, and back
+                    with torch.no_grad():
+                        weight.add_(slope / slope.norm(), alpha=step)
+                    values.append(ready.evaluator.backward(model, task, metric, rows).value)
+                model.zero_grad(set_to_none=True)
+                quotient = (values[0] - values[1]) / 6e-3
+                assert quotient == pytest.approx(float(slope.norm()), rel=0.05)
+
     def test_options_and_data_change_the_fingerprint(self, case: Case, folder: Path, tmp_path: Path) -> None:
         first = case.build(folder).fingerprint()
         assert case.build(folder).fingerprint() == first

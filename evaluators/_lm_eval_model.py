@@ -14,6 +14,7 @@ class HarnessModel(HFLM):  # type: ignore[misc, unused-ignore]  # the library is
     def __init__(self, model: Any, tokenizer: Any, batch_size: int) -> None:
         """Wrap `model` (a transformers model) and a copy of `tokenizer`, whose padding token lm-eval sets."""
         self._encoded: dict[Any, list[int]] = {}
+        self._asked: list[Any] | None = None
         super().__init__(pretrained=model, tokenizer=copy.deepcopy(tokenizer), batch_size=batch_size)
 
     def around(self, model: Any) -> HarnessModel:
@@ -34,6 +35,19 @@ class HarnessModel(HFLM):  # type: ignore[misc, unused-ignore]  # the library is
             self._encoded[key] = super().tok_encode(string, *args, **kwargs)
         return list(self._encoded[key])
 
+    def token_pairs(self, request: Any) -> list[tuple[list[int], list[int]]]:
+        """The tokens, (context, continuation), of a log-likelihood request (an Instance); several for a rolling one.
+
+        The library is asked as always, and the model below it is not: so these are the tokens that scores are of.
+        """
+        self._asked = []
+        getattr(self, request.request_type)([request], disable_tqdm=True)
+        pairs, self._asked = [(context, continuation) for _, context, continuation in self._asked], None
+        return pairs
+
     def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = True, override_bs: int | None = None) -> Any:
         """The hook below all log-likelihoods; the rolling one asks for a progress bar without a way to refuse."""
+        if self._asked is not None:
+            self._asked += requests
+            return [(0.0, False)] * len(requests)
         return super()._loglikelihood_tokens(requests, disable_tqdm=True, override_bs=override_bs)

@@ -11,7 +11,9 @@ from ._scoring import undisturbed
 from .evaluator import Evaluator, IntArray, Scores
 
 if TYPE_CHECKING:
+    from ._lm_eval_targets import Piece
     from ._lm_eval_tasks import LoadedTask
+    from .scores import MetricScores
 
 
 class LMEvalEvaluator(Evaluator):
@@ -60,6 +62,7 @@ class LMEvalEvaluator(Evaluator):
         self._batch_size, self._chat, self._limit = batch_size, apply_chat_template, limit
         self._loaded: dict[str, LoadedTask] = {}
         self._requests: dict[str, list[list[Any]]] = {}
+        self._targets: dict[str, list[list[Piece]]] | None = None
         self._model: Any = None
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
@@ -82,6 +85,7 @@ class LMEvalEvaluator(Evaluator):
         with undisturbed(model), quiet():
             self._model = HarnessModel(model, tokenizer, self._batch_size)
             self._requests = {name: self._built(one) for name, one in loaded.items()}
+        self._targets = None
 
     def tasks(self) -> dict[str, int]:
         """Task name -> number of documents; loads the tasks."""
@@ -101,14 +105,29 @@ class LMEvalEvaluator(Evaluator):
         from ._lm_eval_scores import respond, task_scores
         from ._lm_eval_tasks import quiet
 
-        if self._model is None:
-            raise InputError(f"evaluator '{self.name}' has no requests yet; call prepare first")
+        self._require_prepared()
         chosen = {task: [self._requests[task][row] for row in rows] for task, rows in samples.items()}
         with undisturbed(model), quiet():
             if self._model.model is not model:
                 self._model = self._model.around(model)
             respond(self._model, [one for task in chosen.values() for document in task for one in document])
             return {task: task_scores(task, self._loaded[task], documents) for task, documents in chosen.items()}
+
+    def differentiable(self) -> dict[str, tuple[str, ...]]:
+        """`loss` for every task whose documents have gold targets: their negative log-likelihood, nats per token."""
+        return dict.fromkeys(self._gold(), ("loss",))
+
+    def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
+        """Score `loss` on documents, teacher-forced, and differentiate it batch by batch.
+
+        Raises:
+            InputError: `prepare` has not been called.
+        """
+        from ._lm_eval_loss import backward_loss
+
+        targets = self._gold()[task]
+        with undisturbed(model, gradients=True):
+            return backward_loss(model, [targets[row] for row in samples], self._batch_size, self._model.max_length)
 
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the options, the tasks' configurations and documents, and lm-eval's version."""
@@ -125,6 +144,25 @@ class LMEvalEvaluator(Evaluator):
             with undisturbed(), quiet():
                 self._loaded = load_tasks(self._names, self._include_path, self._num_fewshot, self._limit)
         return self._loaded
+
+    def _require_prepared(self) -> None:
+        if self._model is None:
+            raise InputError(f"evaluator '{self.name}' has no requests yet; call prepare first")
+
+    def _gold(self) -> dict[str, list[list[Piece]]]:
+        """Gold targets by task, of the tasks that have them; tokenised when they are first asked for."""
+        from ._lm_eval_targets import gold_targets
+        from ._lm_eval_tasks import quiet
+
+        self._require_prepared()
+        if self._targets is None:
+            with undisturbed(), quiet():
+                found = {
+                    name: gold_targets(self._model, self._loaded[name].task, documents, self._chat)
+                    for name, documents in self._requests.items()
+                }
+            self._targets = {name: one for name, one in found.items() if one is not None}
+        return self._targets
 
     def _built(self, loaded: LoadedTask) -> list[list[Any]]:
         """The requests of each document, in lm-eval's order."""

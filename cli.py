@@ -73,12 +73,13 @@ def validate(config: ConfigPath) -> None:
 
     session = open_session(load_config(config))
     plan = session.plan()
-    samples = ", ".join(f"{task} {seen} + {held}" for task, (seen, held) in plan.samples.items())
     console.print(f"members:    {', '.join(plan.members)}", soft_wrap=True, highlight=False)
     console.print(f"space:      {len(plan.groups)} groups, {len(plan.coordinates)} dimensions", highlight=False)
     console.print(f"objectives: {', '.join(plan.objectives.names)}", soft_wrap=True, highlight=False)
-    console.print(f"samples:    {samples} (search + held-out)", soft_wrap=True, highlight=False)
+    console.print(f"samples:    {plan.sample_counts}", soft_wrap=True, highlight=False)
     console.print(f"baselines:  {', '.join(plan.baselines)}", soft_wrap=True, highlight=False)
+    if plan.choice:
+        console.print(plan.choice, soft_wrap=True, highlight=False, markup=False)
     gigabytes = session.bench.live.bank.bytes / 1e9
     console.print(f"{config} is valid; base and deltas take {gigabytes:.3f} GB", soft_wrap=True, highlight=False)
 
@@ -112,6 +113,8 @@ def status(folder: RunPath) -> None:
     failed = sum(not record.complete for record in opened.records)
     count = f"{len(opened.records)} of {opened.config.budget.trials} trials, {failed} failed"
     console.print(f"{count}; {opened.state}", highlight=False)
+    if opened.plan.choice:
+        console.print(opened.plan.choice, soft_wrap=True, highlight=False, markup=False)
     _show_front(opened)
 
 
@@ -154,6 +157,31 @@ def export(
     number = opened.pick(_numbers("--weight", weight), _numbers("--floor", floor)) if trial is None else trial
     opened.export(destination, number)
     console.print(f"wrote trial {number} to {destination}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def answers(
+    model: Annotated[str, typer.Argument(help="Whose answers: a model's folder; with --base, also an adapter.")],
+    prompts: Annotated[Path, typer.Option(help="A prompt per line, or JSON lines (.jsonl) with `prompt`.")],
+    out: Annotated[Path, typer.Option(help="JSON lines to write, for an evaluator of kind answers.")],
+    base: Annotated[str | None, typer.Option(help="What an adapter was trained from.")] = None,
+    samples: Annotated[int, typer.Option(help="Answers per prompt.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(help="After which an answer is cut off.")] = 128,
+    temperature: Annotated[float, typer.Option(help="1: as the model is; 0: the likeliest tokens.")] = 1.0,
+    batch_size: Annotated[int, typer.Option(help="Prompts per call of the model.")] = 16,
+    chat: Annotated[bool, typer.Option("--chat", help="Put prompts into the tokenizer's chat template.")] = False,
+    reward: Annotated[str | None, typer.Option(help="file.py:function, called as function(prompt, response).")] = None,
+    least: Annotated[float | None, typer.Option(help="Keep answers of at least this reward.")] = None,
+    best: Annotated[int | None, typer.Option(help="Keep at most so many, of the highest rewards.")] = None,
+    pick: Annotated[int | None, typer.Option(help="Keep at most so many of those, at random.")] = None,
+    seed: Annotated[int, typer.Option(help="All random numbers follow from it.")] = 0,
+) -> None:
+    """Let a model answer prompts, and write its answers for the evaluator `answers`."""
+    from .runs.answering import Choice, Sampling, write_model_answers
+
+    sampling = Sampling(samples, seed, max_new_tokens, temperature, batch_size, chat)
+    written, drawn = write_model_answers(model, prompts, out, sampling, Choice(reward, least, best, pick), base)
+    console.print(f"wrote {written} of {drawn} answers to {out}", soft_wrap=True, highlight=False)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -44,6 +44,18 @@ def load_plugin(name: str, package: str, base: type[T]) -> type[T]:
     if not classes:
         raise InputError(f"'{name}' defines no {base.__name__}; {nearest(name, plugin_names(package, base))}")
     return classes[-1]
+
+
+def check_options(what: str, kind: type, options: Iterable[str], given: tuple[str, ...] = ()) -> None:
+    """Refuse options that `kind` does not take; `given` are parameters that are no options.
+
+    Raises:
+        InputError: an unknown option (names the nearest); the message begins with `what`.
+    """
+    known = [name for name in inspect.signature(kind).parameters if name not in given]
+    for key in options:
+        if key not in known:
+            raise InputError(f"{what} has no option '{key}'; {nearest(key, known)}")
 
 
 def load_object(reference: str) -> Any:

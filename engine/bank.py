@@ -25,6 +25,7 @@ class DeltaBank:
         storage: `exact` (fp32) or `fp16`.
         content: digest of all tensors read while it was built.
         identical: names of members that do not differ from their anchor in any tensor.
+        twins: pairs of names, first and later, of further members whose tensors are the same.
     """
 
     members: tuple[str, ...]
@@ -32,6 +33,7 @@ class DeltaBank:
     storage: str
     content: str
     identical: tuple[str, ...]
+    twins: tuple[tuple[str, str], ...]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -81,10 +83,17 @@ def build_bank(
     segments = tuple(builder.build(tensors, names) for names in by_dtype.values())
     used = {column for s in segments for column in s.columns}
     used |= {member for s in segments for by_member in s.factors.values() for member in by_member}
+    digests: dict[str, str] = {}
+    twins = [
+        (digests[digest], members[number].name)
+        for number, digest in ((number, builder.digest(number)) for number in sorted(used))
+        if digests.setdefault(digest, members[number].name) != members[number].name
+    ]
     return DeltaBank(
         members=tuple(member.name for member in members),
         segments=segments,
         storage=builder.options.storage,
         content=builder.content,
         identical=tuple(member.name for number, member in enumerate(members) if number not in used),
+        twins=tuple(twins),
     )

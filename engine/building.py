@@ -16,6 +16,7 @@ from .layout import BLOCK, Slot, buffer_of, lay_out
 from .member import BankOptions, Member
 from .segment import Patch, Segment
 
+_BASE = -1  # the base's number among the owners of tensors
 _FP16_TOP = 2.0**15  # largest magnitude that scaled fp16 deltas are brought to, half of what fp16 holds
 
 
@@ -28,7 +29,7 @@ class _Draft:
     active: int
     deltas: dict[int, torch.Tensor] = field(default_factory=dict)
     scales: dict[int, torch.Tensor] = field(default_factory=dict)
-    misses: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = field(default_factory=dict)
+    misses: dict[int, tuple[bytearray, bytearray]] = field(default_factory=dict)
 
 
 class SegmentBuilder:
@@ -37,12 +38,17 @@ class SegmentBuilder:
     def __init__(self, members: Sequence[Member], options: BankOptions) -> None:
         self.options = options
         self._members = members
-        self._digest = hashlib.sha256(repr(options.transform).encode())
+        self._digests = {owner: hashlib.sha256() for owner in (_BASE, *range(len(members)))}
 
     @property
     def content(self) -> str:
         """Digest of everything read so far (hexadecimal)."""
-        return self._digest.hexdigest()
+        members = [(member.name, self.digest(number)) for number, member in enumerate(self._members)]
+        return hashlib.sha256(repr((self.options.transform, self.digest(_BASE), members)).encode()).hexdigest()
+
+    def digest(self, owner: int) -> str:
+        """Digest of everything read of one member so far (hexadecimal)."""
+        return self._digests[owner].hexdigest()
 
     def build(self, tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> Segment:
         """Build the segment of the base tensors `names`, which are of one dtype and on one device."""
@@ -68,7 +74,7 @@ class SegmentBuilder:
             for number, member in enumerate(self._members):
                 factors = member.source.low_rank(name)
                 if factors is not None:
-                    self._note(f"{member.name} x {factors.scale}", name, factors.up, factors.down)
+                    self._note(number, f"{name} x {factors.scale}", factors.up, factors.down)
                     up, down = factors.up.to(device), factors.down.to(device)
                     found.setdefault(name, {})[number] = LowRank(up, down, factors.scale)
         return found
@@ -91,11 +97,12 @@ class SegmentBuilder:
             raise CheckpointError(
                 f"the base's tensor '{name}' holds NaN or infinite values as {base.dtype}; train or download it again"
             )
-        self._note("base", name, base)
+        self._note(_BASE, name, base)
 
     def _add_deltas(self, draft: _Draft, slot: Slot, base: torch.Tensor, factors: Mapping[int, LowRank]) -> None:
         if self.options.transform:
-            everyone = [self._delta(*self._whole(m, slot.name, base), base.dtype) for m in self._members]
+            numbers = range(len(self._members))
+            everyone = [self._delta(*self._whole(number, slot.name, base), base.dtype) for number in numbers]
             for number, low_rank in factors.items():
                 everyone[number] += low_rank.dense()
             for number, delta in enumerate(self.options.transform.apply(slot.name, everyone)):
@@ -103,19 +110,20 @@ class SegmentBuilder:
                     self._store(draft, slot, number, delta)
             return
         for number, member in enumerate(self._members):
-            value, anchor = self._whole(member, slot.name, base)
+            value, anchor = self._whole(number, slot.name, base)
             delta = self._delta(value, anchor, base.dtype)
             if _differ(value, anchor):
                 self._store(draft, slot, number, delta)
             if self.options.storage == "exact" and member.anchor is None:
                 self._note_misses(draft, slot, number, (base, delta, value.to(base.dtype)))
 
-    def _whole(self, member: Member, name: str, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _whole(self, number: int, name: str, base: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The member's whole tensor and its anchor's; the base twice where the member leaves the tensor alone."""
+        member = self._members[number]
         if not member.source.holds(name):
             return base, base
         value, anchor = member.source.read(name).to(base.device), self._anchor(member, name, base)
-        self._note(member.name, name, value, *([anchor] if member.anchor else []))
+        self._note(number, name, value, *([anchor] if member.anchor else []))
         if value.dtype != base.dtype and not all_finite(value.to(base.dtype)):
             raise CheckpointError(
                 f"member '{member.name}': tensor '{name}' exceeds the range of {base.dtype}; set a wider models.dtype"
@@ -145,15 +153,21 @@ class SegmentBuilder:
         base, delta, wanted = vertex
         written = (base.to(delta.dtype) + delta).to(base.dtype)
         missed = (_bits(written) != _bits(wanted)).reshape(-1).nonzero().reshape(-1)
-        if len(missed):
-            values = wanted.reshape(-1)[missed]
-            draft.misses.setdefault(number, []).append((missed + slot.first * BLOCK, values))
+        # Growing bytes: thousands of small tensors, kept between large ones that come and go, would leave the memory
+        # full of holes.
+        index, values = draft.misses.setdefault(number, (bytearray(), bytearray()))
+        index += _bytes((missed + slot.first * BLOCK).to(_index_dtype(draft.base)))
+        values += _bytes(wanted.reshape(-1)[missed])
 
     def _finish(self, draft: _Draft, factors: Mapping[str, Mapping[int, LowRank]]) -> Segment:
         columns = tuple(sorted(draft.deltas))
         patches = {
-            number: Patch(torch.cat([index for index, _ in parts]), torch.cat([value for _, value in parts]))
-            for number, parts in draft.misses.items()
+            number: Patch(
+                torch.frombuffer(index, dtype=_index_dtype(draft.base)).to(draft.base.device),
+                torch.frombuffer(values, dtype=draft.base.dtype).to(draft.base.device),
+            )
+            for number, (index, values) in draft.misses.items()
+            if index
         }
         # The kernel adds a zero of either sign to the base, which turns its negative zeros into positive ones.
         flat = draft.base[: draft.active].view(-1)
@@ -172,10 +186,19 @@ class SegmentBuilder:
             patches=patches,
         )
 
-    def _note(self, owner: str, name: str, *tensors: torch.Tensor) -> None:
+    def _note(self, owner: int, name: str, *tensors: torch.Tensor) -> None:
         for tensor in tensors:
-            self._digest.update(f"{owner}\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}".encode())
-            self._digest.update(tensor.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data)
+            self._digests[owner].update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}".encode())
+            self._digests[owner].update(_bytes(tensor))
+
+
+def _index_dtype(buffer: torch.Tensor) -> torch.dtype:
+    return torch.int32 if buffer.numel() < 2**31 else torch.int64
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    data: memoryview = tensor.contiguous().cpu().reshape(-1).view(torch.uint8).numpy().data
+    return data
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:

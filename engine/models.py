@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ..errors import CheckpointError, InputError
-from ..spaces.groups import Groups, TensorPlace
+from ..spaces.groups import Groups
+from ..spaces.place import TensorPlace
 from .adapter import AdapterCheckpoint
 from .bank import DeltaBank, build_bank
 from .checkpoint import Checkpoint
@@ -21,7 +22,7 @@ from .identity import check_same_model
 from .live import LiveModel
 from .loading import load_model, load_tokenizer, target_of
 from .member import BankOptions, Member
-from .naming import Named, open_members, open_snapshots
+from .naming import Named, open_members, open_snapshots, step_of
 from .opening import open_checkpoint
 from .places import tensor_places
 from .source import Source
@@ -92,6 +93,11 @@ class Models:
         """Names of the members, in the order of the table's columns."""
         return [member.name for member in self.members]
 
+    @property
+    def steps(self) -> list[int] | None:
+        """Training step of each snapshot of a trajectory, ascending; None for members of their own."""
+        return [step_of(name) for name in self.names] if self.paths.trajectory else None
+
     @cached_property
     def tokenizer(self) -> Any | None:
         """The base's tokenizer, or None."""
@@ -103,11 +109,13 @@ class Models:
         return [place for place in tensor_places(self.model) if place.name in merged]
 
     def build_bank(self, options: BankOptions) -> DeltaBank:
-        """Read all members into a bank; warns of members that do not differ from the base."""
+        """Read all members into a bank; warns of members that do not differ from the base, or from one another."""
         bank = build_bank(BaseTensors(self.base, self.model, self._merged), self.members, options)
         expected = set() if self.paths.base else {self.names[0]}  # a trajectory's oldest snapshot is its base
         for name in set(bank.identical) - expected:
             log.warning("member '%s' is identical to the base: its coefficients change nothing; leave it out", name)
+        for first, later in bank.twins:
+            log.warning("members '%s' and '%s' are identical; leave one of them out", first, later)
         return bank
 
     def live(self, bank: DeltaBank, groups: Groups, kernel: str = "auto") -> LiveModel:

@@ -12,6 +12,8 @@ from .opening import open_checkpoint, open_trajectory
 
 Named = dict[str, Checkpoint]
 
+_STEP = "step "
+
 
 def open_members(members: Mapping[str, str] | Sequence[str]) -> Named:
     """Open members by name, or by paths and globs, which are named after their files or folders.
@@ -37,7 +39,12 @@ def open_members(members: Mapping[str, str] | Sequence[str]) -> Named:
 
 def open_snapshots(pattern: str) -> Named:
     """Open the snapshots of one run as members named by their step, oldest first; see `open_trajectory`."""
-    return {f"step {step}": checkpoint for step, checkpoint in open_trajectory(pattern).items()}
+    return {f"{_STEP}{step}": checkpoint for step, checkpoint in open_trajectory(pattern).items()}
+
+
+def step_of(name: str) -> int:
+    """The training step of a snapshot that `open_snapshots` named."""
+    return int(name.removeprefix(_STEP))
 
 
 def _expand(pattern: str) -> list[str]:

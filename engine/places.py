@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..spaces.groups import TensorPlace
+from ..spaces.place import TensorPlace
 from .tensors import floating_tensors
 
 

@@ -13,7 +13,7 @@ from .layout import Slot
 
 @dataclass(frozen=True)
 class Patch:
-    """Weights at which the kernel's rounding misses a vertex: index into the flat buffer, and the exact value."""
+    """Weights that the kernel misses at a vertex: int32 or int64 index into the flat buffer, and the exact value."""
 
     index: torch.Tensor
     value: torch.Tensor

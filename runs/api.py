@@ -75,6 +75,8 @@ class Run:
     ) -> int:
         """Number of the best trial by weighted mean of the search scores, among those that keep all floors.
 
+        Where neither weights nor floors are given and fresh samples were kept, these decided: the winner is picked.
+
         Args:
             weights: one per objective, in order, or by name; the configuration's where left out.
             floors: objective -> value to keep, instead of the configuration's.
@@ -82,6 +84,9 @@ class Run:
         Raises:
             InputError: unknown names, unusable weights, or no trial that keeps the floors.
         """
+        judged = self.results if self.results and self.results.trials == len(self.records) else None
+        if weights is None and floors is None and judged and judged.chosen.elite and judged.chosen.winner is not None:
+            return judged.chosen.winner
         if weights is None:
             weights = mean_weights(self.plan.objectives, self.records, self.plan.baselines).tolist()
         return pick_trial(self.plan.objectives, self.records, weights, floors)

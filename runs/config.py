@@ -85,11 +85,14 @@ class SpaceConfig(_Section):
 class SearchConfig(_Section):
     """How candidates are proposed."""
 
-    searcher: str = Field("tpe", description="a file of search/, or module:Name")
+    searcher: str = Field("tpe", description="a file of search/, module:Name, or auto")
     seed: int = Field(0, ge=0, description="all random numbers follow from it")
     scalarise: Literal["mean"] | None = Field(None, description="mean: search one weighted mean, not the front")
     options: dict[str, Any] = Field(default={}, description="the searcher's own options")
-    baselines: list[str] = Field(default=["*"], description="globs of the canonical points to evaluate first")
+    baselines: list[str] | None = Field(
+        None,
+        description="globs of the canonical points to evaluate first; all, or a trajectory's averages and last ten",
+    )
 
 
 class ObjectiveConfig(_Section):
@@ -106,6 +109,8 @@ class SamplesConfig(_Section):
 
     held_out: float = Field(0.5, ge=0, lt=1, description="fraction kept from the search, to re-score its front")
     limit: int | None = Field(None, ge=1, description="at most this many samples per task")
+    fresh: float = Field(0.0, ge=0, lt=1, description="fraction kept to choose the winner among the elite")
+    elite: int = Field(5, ge=1, description="how many of the best trials are scored on fresh samples")
     seed: int = Field(0, ge=0, description="of the split")
 
 
@@ -120,6 +125,10 @@ def _objective(value: Any) -> Any:
     return {"metric": value} if isinstance(value, str) else value
 
 
+def _searcher(value: Any) -> Any:
+    return {"searcher": value} if isinstance(value, str) else value
+
+
 class Config(_Section):
     """Everything a run is determined by.
 
@@ -130,7 +139,7 @@ class Config(_Section):
     name: str = Field("search", pattern=r"^[\w.-]+$", description="the run's folder")
     models: ModelsConfig
     space: SpaceConfig = SpaceConfig()
-    search: SearchConfig = SearchConfig()
+    search: Annotated[SearchConfig, BeforeValidator(_searcher)] = SearchConfig()
     evaluators: dict[str, dict[str, Any]]
     objectives: list[Annotated[ObjectiveConfig, BeforeValidator(_objective)]] = Field(min_length=1)
     samples: SamplesConfig = SamplesConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import JournalError
 from .folder import RunFolder, read_results, write_atomically
@@ -19,6 +20,7 @@ _MEANINGS = {
     "coordinates": "the space",
     "objectives": "the objectives",
     "baselines": "the canonical points",
+    "recommended": "the searcher that is recommended",
 }
 
 
@@ -32,10 +34,11 @@ class Plan:
         groups: names, in the order of a table's rows.
         coordinates: name -> lowest and highest value of each coordinate of the space.
         baselines: names of the canonical points evaluated first.
-        samples: task -> number of samples that the search sees, and that are held out.
+        samples: task -> number of samples that the search sees, that are held out, and, if any, that are kept fresh.
         bank: fingerprint of the delta bank.
         panel: fingerprint of the evaluators and their data.
         study: the run's name in its store, unlike that of any other run.
+        recommended: with `search: auto` the searcher that was chosen at the start, its options, and the reason.
     """
 
     objectives: Objectives
@@ -47,6 +50,20 @@ class Plan:
     bank: str
     panel: str
     study: str
+    recommended: Mapping[str, Any] | None = None
+
+    @property
+    def choice(self) -> str:
+        """What `search: auto` chose and why, in one line; empty where the configuration names the searcher."""
+        chosen = self.recommended
+        return f"search: auto takes {chosen['searcher']}: {chosen['reason']}" if chosen else ""
+
+    @property
+    def sample_counts(self) -> str:
+        """The number of samples of each task, in one line."""
+        parts = ["search", "held-out", "fresh"][: max(map(len, self.samples.values()))]
+        counts = ", ".join(f"{task} {' + '.join(map(str, sizes))}" for task, sizes in self.samples.items())
+        return f"{counts} ({' + '.join(parts)})"
 
     def settled(self, folder: RunFolder) -> Plan:
         """The plan that the folder's run was started with, which this one must agree with; this one at a start.

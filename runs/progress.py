@@ -53,6 +53,8 @@ class TerminalProgress:
     def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
         """Learn what the run measures, and where it resumes: finished trials took no time of this process."""
         self._objectives, self._baselines = plan.objectives, plan.baselines
+        if plan.choice:
+            self._bars.console.print(plan.choice, soft_wrap=True, highlight=False, markup=False)
         self._bars.reset(self._search, completed=len(records), total=max(self._total, len(records)))
         self.trial(records)
 

@@ -54,6 +54,9 @@ def write_report(path: Path, name: str, plan: Plan, trials: pd.DataFrame, result
         if results.chosen.nearest is not None:
             closest = front_table(trials, [results.chosen.nearest])
             parts.append("<h2>Nearest to the floors</h2>" + _html_table(brief(closest, plan)))
+        if results.chosen.elite:
+            elite = front_table(trials, results.chosen.elite)
+            parts.append("<h2>Elite, best on fresh samples first</h2>" + legend + _html_table(brief(elite, plan)))
         parts.append("<h2>Front</h2>" + legend + _html_table(brief(front, plan)))
         parts.append("<h2>Baselines</h2>" + _html_table(brief(baseline_rows(trials, plan, results), plan)))
     failed = trials[trials["state"] != "complete"] if len(trials) else trials
@@ -72,10 +75,11 @@ def _summary(plan: Plan, trials: pd.DataFrame, results: Results | None) -> str:
         pairs = zip(plan.objectives.names, results.weights, strict=True)
         weights = ", ".join(f"{name} {weight:.3g}" for name, weight in pairs)
         lines.append(f"<p>Weights of the mean: {html.escape(weights)}.</p>")
-    samples = ", ".join(f"{task} {seen} + {held}" for task, (seen, held) in plan.samples.items())
+    if plan.choice:
+        lines.append(f"<p>{html.escape(plan.choice)}.</p>")
     lines.append(
         f"<p>{len(trials)} trials; {len(plan.members)} members, {len(plan.groups)} groups, "
-        f"{len(plan.coordinates)} dimensions. Samples, search + held-out: {html.escape(samples)}.</p>"
+        f"{len(plan.coordinates)} dimensions. Samples: {html.escape(plan.sample_counts)}.</p>"
     )
     return "\n".join(lines)
 

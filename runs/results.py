@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError, TrialError
+from ..spaces.table import FloatArray
 from .driver import Observer
 from .folder import RunFolder, read_results, write_atomically
+from .objectives import Objectives
 from .record import TrialRecord
-from .session import Session
-from .shortlist import Shortlist, shortlist
+from .session import Samples, Session
+from .shortlist import Shortlist, best_of, shortlist
 from .verdict import CONFIDENCE, Picked, compare, sentence
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class Results:
         weights: of the objectives' mean.
         chosen: front, winner and rivals.
         held_out: trial number -> key of its held-out scores.
+        fresh: trial number -> key of its scores on fresh samples; empty where none were kept.
         verdict: one sentence.
         optimism: what the winner's search score promised beyond its held-out score, in one sentence; empty where
             nothing was held out.
@@ -39,6 +42,7 @@ class Results:
     weights: tuple[float, ...]
     chosen: Shortlist
     held_out: Mapping[int, str]
+    fresh: Mapping[int, str]
     verdict: str
     optimism: str
 
@@ -64,8 +68,9 @@ class Results:
         return cls(
             trials=content["trials"],
             weights=tuple(content["weights"]),
-            chosen=Shortlist(tuple(chosen["front"]), chosen["winner"], chosen["nearest"], chosen["rivals"]),
+            chosen=Shortlist(**{**chosen, "front": tuple(chosen["front"]), "elite": tuple(chosen.get("elite", ()))}),
             held_out={int(number): key for number, key in content["held_out"].items()},
+            fresh={int(number): key for number, key in content.get("fresh", {}).items()},
             verdict=content["verdict"],
             optimism=content["optimism"],
         )
@@ -77,7 +82,8 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
     weights = proposals.weights(records)
     greedy = proposals.baselines.greedy_trial(records, proposals.mean_losses(records))
     chosen = shortlist(proposals.objectives, records, weights, greedy)
-    held_out: dict[int, Picked] = {}
+    fresh, held_out = _score_fresh(session, records, weights, observer), {}
+    chosen = chosen.settled(_ranked(proposals.objectives, weights, fresh))
     if session.held_out:
         held_out = _score_held_out(session, records, chosen, observer)
         chosen = chosen.only(held_out)
@@ -87,6 +93,7 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
         weights=tuple(weights.tolist()),
         chosen=chosen,
         held_out={number: session.bench.key(records[number].proposal, session.held_out) for number in held_out},
+        fresh={number: session.bench.key(records[number].proposal, session.fresh) for number in fresh},
         verdict=sentence(chosen, comparisons),
         optimism=_optimism(session, records, chosen, weights, held_out),
     )
@@ -96,17 +103,40 @@ def _score_held_out(
     session: Session, records: Sequence[TrialRecord], chosen: Shortlist, observer: Observer
 ) -> dict[int, Picked]:
     """Held-out scores of every shortlisted trial, and of all baselines, for the tables; without those that fail."""
-    baselines = [r.number for r in records if r.complete and r.proposal.origin in session.proposals.baselines.points]
-    numbers = sorted({*chosen.all, *baselines})
+    baselines = [r.number for r in records if r.complete and r.proposal.origin in session.proposals.baselines.names]
+    return _score_again(session, records, {*chosen.all, *baselines}, session.held_out, observer)
+
+
+def _score_fresh(
+    session: Session, records: Sequence[TrialRecord], weights: FloatArray, observer: Observer
+) -> dict[int, Picked]:
+    """Scores of the elite on samples that neither the search nor the verdict sees; empty where none are kept."""
+    if not session.fresh:
+        return {}
+    elite = best_of(session.proposals.objectives, records, weights)[: session.config.samples.elite]
+    return _score_again(session, records, {record.number for record in elite}, session.fresh, observer)
+
+
+def _ranked(objectives: Objectives, weights: FloatArray, scores: Mapping[int, Picked]) -> list[int]:
+    """Trials by number, best weighted mean of these scores first."""
+    oriented = weights * objectives.signs
+    losses = {number: float(oriented @ [one.value for one in picked]) for number, picked in scores.items()}
+    return sorted(losses, key=lambda number: (losses[number], number))
+
+
+def _score_again(
+    session: Session, records: Sequence[TrialRecord], chosen: set[int], samples: Samples, observer: Observer
+) -> dict[int, Picked]:
+    """Scores of these trials on other samples than the search's; without those that fail."""
     found: dict[int, Picked] = {}
-    observer.held_out(0, len(numbers))
-    for done, number in enumerate(numbers, start=1):
+    observer.held_out(0, len(chosen))
+    for done, number in enumerate(sorted(chosen), start=1):
         try:
-            scores = session.bench.score(records[number].proposal, session.held_out)
+            scores = session.bench.score(records[number].proposal, samples)
             found[number] = session.proposals.objectives.pick(scores)
         except TrialError as error:
             log.warning("trial %d cannot be scored on held-out samples, and is not chosen: %s", number, error)
-        observer.held_out(done, len(numbers))
+        observer.held_out(done, len(chosen))
     return found
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,27 +12,33 @@ from ..engine.live import LiveModel
 from ..engine.member import BankOptions
 from ..engine.models import ModelPaths, Models
 from ..engine.transforms.transform import Transform
-from ..errors import InputError, nearest
+from ..errors import InputError
 from ..evaluators.evaluator import IntArray
 from ..evaluators.panel import Panel, build_evaluators
 from ..evaluators.split import split_samples
-from ..plugins import load_plugin
-from ..search.searcher import Searcher
+from ..plugins import check_options, load_plugin
+from ..search.recommend import Problem, Recommendation
 from ..spaces.build import build_space
 from ..spaces.canonical import canonical_points
 from ..spaces.groups import group_tensors
+from ..spaces.published import families
 from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
+from .baselines import Baselines
 from .config import Config, ModelsConfig
 from .folder import RunFolder
 from .guides import guides_for
 from .objectives import Objectives
+from .offer import Offer
 from .plan import Plan
-from .proposals import Baselines, Proposals
+from .proposals import Proposals
 from .score_files import ScoreFiles, score_key
+from .searching import Search
 from .workbench import Workbench
 
 Samples = dict[str, IntArray]
+
+_SMOOTH = ("box", "simplex", "affine")  # kinds of spaces in which a slope leads somewhere
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Session:
         proposals: what to evaluate in which order.
         search_samples: what the search sees, ascending indices per task.
         held_out: what it does not see.
+        fresh: what it does not see either, and its elite is scored on; empty where none are kept.
+        recommended: the searcher that was chosen for it, with `search: auto`.
     """
 
     config: Config
@@ -58,20 +64,24 @@ class Session:
     proposals: Proposals
     search_samples: Samples
     held_out: Samples
+    fresh: Samples
+    recommended: Recommendation | None = None
 
     def plan(self) -> Plan:
         """What to write down of it."""
         space = self.proposals.baselines.space
+        parts = [self.search_samples, self.held_out, *([self.fresh] if self.fresh else [])]
         return Plan(
             objectives=self.proposals.objectives,
             members=self.models.names,
             groups=list(self.bench.live.groups.names),
             coordinates=dict(zip(space.names, space.bounds.tolist(), strict=True)),
-            baselines=list(self.proposals.baselines.points),
-            samples={task: [len(seen), len(self.held_out.get(task, ()))] for task, seen in self.search_samples.items()},
+            baselines=self.proposals.baselines.names,
+            samples={task: [len(part.get(task, ())) for part in parts] for task in self.search_samples},
             bank=self.bench.live.bank.fingerprint,
             panel=self.bench.panel_fingerprint,
             study=self._study(),
+            recommended=None if self.recommended is None else vars(self.recommended),
         )
 
     def _study(self) -> str:
@@ -90,21 +100,27 @@ def open_session(config: Config) -> Session:
     folder = RunFolder(config.folder)
     folder.check(config)
     panel = build_evaluators(config.evaluators)
-    searcher = _searcher(config)
+    search = Search.named(config.search)
     models = Models(_paths(config.models))
     panel.prepare(models.model, models.tokenizer)
     objectives = Objectives.resolve(config.objectives, panel.metrics())
-    _check_searcher(config, searcher, objectives)
-    search_samples, held_out = _split(config, panel)
+    if search:
+        search.check(config.search, objectives)
+    search_samples, held_out, fresh = _split(config, panel)
     opened = open_live(config, models)
     space = build_space(config.space.options(), opened.live.groups, models.names)
     baselines = _baselines(config, space, opened)
     bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores))
     scalarise = config.search.scalarise is not None and len(objectives.each) > 1
-    guides = guides_for(objectives, panel.differentiable(), config.search.searcher, searcher.gradients)
-    proposals = Proposals(baselines, searcher, config.search.searcher, objectives, scalarise, guides)
+    differentiable = panel.differentiable()
+    search = search or Search.recommended_for(
+        _problem(config, baselines, objectives, differentiable), config.search, folder
+    )
+    guides = guides_for(objectives, differentiable, search.name, search.searcher.gradients)
+    baselines.check(objectives, guides or ())
+    proposals = Proposals(baselines, search.searcher, search.name, objectives, scalarise, guides)
     proposals.ask([])  # what it cannot search it says now, and not after the baselines
-    return Session(config, folder, models, bench, proposals, search_samples, held_out)
+    return Session(config, folder, models, bench, proposals, search_samples, held_out, fresh, search.recommended)
 
 
 @dataclass(frozen=True)
@@ -148,11 +164,21 @@ def _paths(models: ModelsConfig) -> ModelPaths:
     )
 
 
-def _searcher(config: Config) -> Searcher:
-    name = config.search.searcher
-    kind = load_plugin(name, f"{_package()}.search", Searcher)
-    _refuse_unknown(f"searcher '{name}'", kind, config.search.options, given=("seed",))
-    return kind(seed=config.search.seed, **config.search.options)
+def _problem(
+    config: Config, baselines: Baselines, objectives: Objectives, differentiable: Mapping[str, Sequence[str]]
+) -> Problem:
+    options = config.space.options()
+    kind = options.get("kind", "box")
+    return Problem(
+        objectives=1 if config.search.scalarise else len(objectives.each),
+        members=baselines.space.members,
+        dimension=baselines.space.dimension,
+        trials=max(0, config.budget.trials - len(baselines.names)),
+        differentiable=kind in _SMOOTH
+        and "step" not in options
+        and all(differentiable.get(t) for t in objectives.tasks),
+        snapshots=config.models.trajectory is not None and kind == "affine",
+    )
 
 
 def _transform(models: ModelsConfig) -> Transform | None:
@@ -162,42 +188,30 @@ def _transform(models: ModelsConfig) -> Transform | None:
     if "kind" not in options:
         raise InputError(f"models.transform is {models.transform}; give it a kind, such as trim, ties or dare")
     kind = load_plugin(options.pop("kind"), f"{_package()}.engine.transforms", Transform)
-    _refuse_unknown(f"transform '{kind.__name__}'", kind, options)
+    check_options(f"transform '{kind.__name__}'", kind, options)
     return kind(**options)
 
 
-def _refuse_unknown(what: str, kind: type, options: Mapping[str, Any], given: tuple[str, ...] = ()) -> None:
-    known = [name for name in inspect.signature(kind).parameters if name not in given]
-    for key in options:
-        if key not in known:
-            raise InputError(f"{what} has no option '{key}'; {nearest(key, known)}")
-
-
-def _check_searcher(config: Config, searcher: Searcher, objectives: Objectives) -> None:
-    if searcher.multi_objective or config.search.scalarise or len(objectives.each) == 1:
-        return
-    raise InputError(
-        f"searcher '{config.search.searcher}' searches one objective, but {len(objectives.each)} are given; "
-        "set search.scalarise: mean, or take tpe, nsga2 or nsga3"
-    )
-
-
-def _split(config: Config, panel: Panel) -> tuple[Samples, Samples]:
+def _split(config: Config, panel: Panel) -> tuple[Samples, Samples, Samples]:
     options = config.samples
     parts = {
-        task: split_samples(count, options.held_out, options.seed, task, options.limit)
+        task: split_samples(count, options.held_out, options.seed, task, options.limit, options.fresh)
         for task, count in panel.tasks().items()
     }
-    held_out = {task: held for task, (_, held) in parts.items() if len(held)}
-    return {task: seen for task, (seen, _) in parts.items()}, held_out
+    held_out = {task: part.held_out for task, part in parts.items() if len(part.held_out)}
+    fresh = {task: part.fresh for task, part in parts.items() if len(part.fresh)}
+    return {task: part.search for task, part in parts.items()}, held_out, fresh
 
 
 def _baselines(config: Config, space: Space, opened: Opened) -> Baselines:
-    points = canonical_points(space.groups, opened.models.names)
+    names = opened.models.names
+    points = canonical_points(space.groups, names)
     if opened.transform:
         row = np.array(opened.transform.canonical_row(space.members))
         points[repr(opened.transform)] = CoefficientTable.tied(row, space.groups)
-    return Baselines.choose(space, points, config.search.baselines, raw_members=opened.transform is not None)
+    offer = Offer(points, families(opened.live.groups, names, opened.models.steps))
+    patterns = offer.usual(opened.models) if config.search.baselines is None else config.search.baselines
+    return Baselines(space, *offer.chosen(patterns), raw_members=opened.transform is not None)
 
 
 def _package() -> str:

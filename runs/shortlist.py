@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,37 +21,47 @@ class Shortlist:
         front: the non-dominated trials that keep all floors, best mean first.
         winner: the best of the front by weighted mean; None where no trial keeps all floors.
         nearest: where there is no winner, the trial that misses the floors least.
-        rivals: uniform soup, greedy soup and best member, as far as the run has them.
+        rivals: uniform soup, greedy soup, best member and best EMA, as far as the run has them.
+        elite: the trials that were scored on fresh samples, best mean there first; they decide the winner.
     """
 
     front: tuple[int, ...]
     winner: int | None
     nearest: int | None
     rivals: dict[str, int]
+    elite: tuple[int, ...] = ()
 
     @property
     def all(self) -> list[int]:
         """Every trial on the list, once."""
         extra = [number for number in (self.nearest,) if number is not None]
-        return sorted({*self.front, *self.rivals.values(), *extra})
+        return sorted({*self.front, *self.rivals.values(), *self.elite, *extra})
 
     def only(self, scored: Container[int]) -> Shortlist:
-        """The shortlist without trials that are not among `scored`; the next of the front wins where the first is."""
-        front = tuple(number for number in self.front if number in scored)
+        """The shortlist without trials that are not among `scored`; the next one wins where the first is."""
+        front, elite = (tuple(number for number in part if number in scored) for part in (self.front, self.elite))
         rivals = {name: number for name, number in self.rivals.items() if number in scored}
         nearest = self.nearest if self.nearest in scored else None
-        return Shortlist(front, front[0] if front else None, nearest, rivals)
+        return Shortlist(front, next(iter((*elite, *front)), None), nearest, rivals, elite)
+
+    def settled(self, elite: Sequence[int]) -> Shortlist:
+        """The shortlist with this elite, best first, whose first is the winner."""
+        return replace(self, winner=next(iter(elite), self.winner), elite=tuple(elite))
 
 
 def front_of(objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray) -> list[TrialRecord]:
     """Non-dominated trials that keep all floors, best weighted mean first; of equal candidates the first one."""
-    first = {record.key: record for record in reversed(records) if record.values is not None}
-    scored = sorted(first.values(), key=lambda record: record.number)
-    if not scored:
+    kept = best_of(objectives, records, weights)
+    if not kept:
         return []
-    losses = np.array([record.values for record in scored]) * objectives.signs
-    feasible = np.array([all(violation <= 0 for violation in record.violations) for record in scored])
-    kept = [record for record, on_front in zip(scored, front(losses, feasible), strict=True) if on_front]
+    losses = np.array([record.values for record in kept]) * objectives.signs
+    return [record for record, on_front in zip(kept, front(losses), strict=True) if on_front]
+
+
+def best_of(objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray) -> list[TrialRecord]:
+    """Scored trials that keep all floors, best weighted mean first; of equal candidates the first one."""
+    first = {record.key: record for record in reversed(records) if record.values is not None}
+    kept = [record for record in first.values() if all(violation <= 0 for violation in record.violations)]
     return sorted(kept, key=lambda record: (mean_loss(objectives, weights, record), record.number))
 
 
@@ -86,10 +96,11 @@ def _rivals(
         rivals["uniform soup"] = by_origin["uniform soup"].number
     if greedy is not None:
         rivals["greedy soup"] = greedy
-    members = [record for origin, record in by_origin.items() if origin.startswith("member ")]
-    if members:
-        best = min(members, key=lambda record: (mean_loss(objectives, weights, record), record.number))
-        rivals["best member"] = best.number
+    for rival, family in (("best member", "member "), ("best EMA", "ema ")):
+        points = [record for origin, record in by_origin.items() if origin.startswith(family)]
+        if points:
+            best = min(points, key=lambda record: (mean_loss(objectives, weights, record), record.number))
+            rivals[rival] = best.number
     return rivals
 
 

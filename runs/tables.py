@@ -22,11 +22,11 @@ def trials_table(
     """One row per trial: origin, state, every objective with its standard error, held-out scores, coefficients.
 
     Columns `<objective>`, `<objective> se`, and, where a trial was re-scored, `<objective> held-out` and
-    `<objective> held-out se`; `mean` and `mean held-out` are weighted; see `Objectives.mean_sign`. One
-    column per group and member holds the coefficient.
+    `<objective> held-out se` (for the elite, where fresh samples were kept, also `<objective> fresh`); `mean`,
+    `mean held-out` and `mean fresh` are weighted; see `Objectives.mean_sign`. One column per group and member holds
+    the coefficient.
     """
-    keys = results.held_out if results else {}
-    rows = [_row(plan, record, files, keys.get(record.number)) for record in records]
+    rows = [_row(plan, record, files, results) for record in records]
     table = pd.DataFrame(rows)
     if len(table) and any(record.complete for record in records):
         _add_means(table, plan, mean_weights(plan.objectives, records, plan.baselines))
@@ -55,8 +55,8 @@ def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     shown = table[["trial", "origin"]].copy()
     for name in plan.objectives.names:
         shown[name] = [_cell(row, name) for row in table.to_dict("records")]
-    for label in ("mean", "mean held-out"):
-        if label in table:
+    for label in ("mean", "mean fresh", "mean held-out"):
+        if label in table and table[label].notna().any():
             pairs = zip(table[label], table[f"{label} se"], strict=True)
             shown[label] = [f"{value:.4f} ± {error:.4f}" if np.isfinite(value) else "" for value, error in pairs]
     return shown
@@ -105,7 +105,7 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
     return f"{value:.3f} → {held_out:.3f} ± {row[f'{name} held-out se']:.3f}"
 
 
-def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, key: str | None) -> dict[str, object]:
+def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, results: Results | None) -> dict[str, object]:
     row: dict[str, object] = {
         "trial": record.number,
         "origin": record.proposal.origin,
@@ -114,7 +114,8 @@ def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, key: str | None) ->
     scored = plan.objectives.names if record.complete else []
     for name, value, error in zip(scored, record.values or (), record.errors, strict=True):
         row |= {name: value, f"{name} se": error}
-    row |= _held_out(plan, files, key)
+    for label, keys in {"fresh": results.fresh, "held-out": results.held_out}.items() if results else ():
+        row |= _later(plan, files, keys.get(record.number), label)
     row["seconds"] = round(record.seconds, 3)
     table = record.proposal.table.members
     for group, coefficients in zip(plan.groups, table, strict=True):
@@ -122,19 +123,19 @@ def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, key: str | None) ->
     return row
 
 
-def _held_out(plan: Plan, files: ScoreFiles, key: str | None) -> Mapping[str, object]:
+def _later(plan: Plan, files: ScoreFiles, key: str | None, label: str) -> Mapping[str, object]:
     scores = files.load(key) if key else None
     if scores is None:
         return {}
     cells: dict[str, object] = {}
     for name, one in zip(plan.objectives.names, plan.objectives.pick(scores), strict=True):
-        cells |= {f"{name} held-out": one.value, f"{name} held-out se": one.stderr}
+        cells |= {f"{name} {label}": one.value, f"{name} {label} se": one.stderr}
     return cells
 
 
 def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:
     oriented = plan.objectives.mean_sign * weights * plan.objectives.signs
-    for label in ("", " held-out"):
+    for label in ("", " fresh", " held-out"):
         columns = [f"{name}{label}" for name in plan.objectives.names]
         if all(column in table for column in columns):
             table[f"mean{label}"] = table[columns].to_numpy(dtype=np.float64) @ oriented

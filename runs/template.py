@@ -35,9 +35,9 @@ space:
   # tied: true       # one row for all groups
 
 search:
-  searcher: gp  # gp (up to some tens of dimensions), tpe, nsga2, nsga3, cmaes, random, sobol, grid, greedy, uniform
+  searcher: gp  # auto, gp, tpe, nsga2, nsga3, cmaes, lcsc (snapshots), random, sobol, grid, greedy, uniform
   seed: 0
-  # scalarise: mean  # search one weighted mean instead of the front (needed by cmaes)
+  # scalarise: mean  # search one weighted mean instead of the front (needed by cmaes and lcsc)
 
 evaluators:
 {evaluators}

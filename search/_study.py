@@ -45,6 +45,7 @@ def history_of(study: Study, trial: FrozenTrial, search_space: dict[str, BaseDis
         errors=np.zeros_like(losses),
         violations=np.array([[other.constraints.get(floor, 0.0) for floor in floors] for other in done]),
         unscored=_vectors([other for other in others if other.state != TrialState.COMPLETE], search_space),
+        baselines=_enqueued(done),
     )
 
 
@@ -56,6 +57,11 @@ def values_of(x: FloatArray, search_space: dict[str, BaseDistribution]) -> dict[
         rounded = value if step is None else low + step * round((value - low) / step)
         values[name] = type(low)(min(max(rounded, low), high))
     return values
+
+
+def _enqueued(trials: list[FrozenTrial]) -> int:
+    """How many of the first trials stand at points that were enqueued."""
+    return next((row for row, one in enumerate(trials) if "fixed_params" not in one.system_attrs), len(trials))
 
 
 def _vectors(trials: list[FrozenTrial], search_space: dict[str, BaseDistribution]) -> FloatArray:

@@ -6,7 +6,6 @@ import numpy as np
 from cmaes import CMA
 
 from ..errors import InputError
-from ..spaces.canonical import is_canonical
 from .history import FloatArray, History
 from .pareto import deb_order
 from .searcher import Searcher
@@ -15,9 +14,9 @@ from .searcher import Searcher
 class Cmaes(Searcher):
     """Covariance matrix adaptation (Hansen 2016, https://arxiv.org/abs/1604.00772), replayed from the history.
 
-    Coordinates run from 0 to 1 between the bounds. The canonical points at the head of the history are the baselines:
-    the best of them is the first mean (the middle of the space where there are none). The trials after them, in runs
-    of `population`, are the generations; a trial that failed is replaced by the next. Floors rank by Deb's rules.
+    Coordinates run from 0 to 1 between the bounds. The best baseline is the first mean (the middle of the space where
+    there is none). The trials after the baselines, in runs of `population`, are the generations; a trial that failed
+    is replaced by the next. Floors rank by Deb's rules.
 
     Args:
         seed: seed of the run.
@@ -43,7 +42,7 @@ class Cmaes(Searcher):
             return np.empty(0)
         points = (history.x - low) / (high - low)
         rank = np.argsort(deb_order(history))  # CMA-ES uses losses by their order only
-        start = _baselines(history)
+        start = history.baselines
         mean = points[np.argmin(rank[:start])] if start else np.full(len(low), 0.5)
         unit = np.tile([0.0, 1.0], (len(low), 1))
         optimiser = CMA(mean, self.sigma, unit, seed=int(rng.integers(2**32)), population_size=self.population)
@@ -52,9 +51,3 @@ class Cmaes(Searcher):
             generation = range(first, first + size)
             optimiser.tell([(points[row], float(rank[row])) for row in generation])
         return np.asarray(np.clip(low + optimiser.ask() * (high - low), low, high), dtype=np.float64)
-
-
-def _baselines(history: History) -> int:
-    """Number of canonical points at the head of the history."""
-    tables = (history.space.table(x) for x in history.x)
-    return next((row for row, table in enumerate(tables) if not is_canonical(table)), len(history))

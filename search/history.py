@@ -40,6 +40,8 @@ class History:
         unscored: x of trials that failed or that another worker is still evaluating, float64, `others x dimension`;
             a searcher that goes through a list of points skips them, and the rest may ignore them.
         guides: what is known of gradients; None where the searcher asks for none, or there are none.
+        baselines: how many of the first trials the searcher did not propose: a run's baselines, or what was enqueued in
+            a study.
     """
 
     space: Space
@@ -50,6 +52,7 @@ class History:
     violations: FloatArray
     unscored: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     guides: Guides | None = None
+    baselines: int = 0
 
     def __len__(self) -> int:
         return len(self.x)

@@ -15,7 +15,8 @@ class Affine(RowSpace):
 
     Difference form: all coefficients but the last are free, and the last is 1 - Σ of the others. Nothing is divided
     by a sum that may come near zero, and no dimension is wasted. The bounds are those of the free coefficients; the
-    last one lies wherever the others leave it.
+    last one lies wherever the others leave it. Of a trajectory that is the newest snapshot: a step of a coefficient
+    moves from there to an older one, which searched better than moving from the oldest, as the paper writes it.
 
     Args:
         members: their number, or one name for each.

@@ -14,6 +14,7 @@ from .box import Box
 from .fixed import Fixed
 from .groups import Groups
 from .knots import DepthKnots
+from .mean import MeanConstrained
 from .names import named
 from .per import Per, Tied
 from .quantised import Quantised
@@ -22,18 +23,23 @@ from .scaled import Scaled
 from .simplex import Simplex
 from .space import Space
 from .subset import Subset
+from .swap import Swap
 from .table import CoefficientTable
 
 _ROWS: dict[str, type[RowSpace]] = {"box": Box, "simplex": Simplex, "affine": Affine, "subset": Subset}
 _COMBINATORS = ("scale", "knots", "tied", "step")
+_MEANS_BY = ("blocks", "parameters")
 
 
 def build_space(options: Mapping[str, Any], groups: Groups, members: int | Sequence[str]) -> Space:
     """Build the space that a configuration describes.
 
     Args:
-        options: `kind` (box, simplex, affine, subset or fixed; default box) and
+        options: `kind` (box, simplex, affine, subset, mean, swap or fixed; default box) and
             `low`, `high`: bounds of the coefficients (box, affine);
+            `mean`: the members' mean share over the groups, or its lowest and highest value (mean);
+            `mean_by`: "blocks", each group counts alike, or "parameters", by its number of elements (mean);
+            `outer`, `middle`: names of the two between which layers are swapped (swap);
             `coefficients`: the one row, or one row per group (fixed);
             `scale`: [low, high], multiplies each row by a scale (simplex, affine, subset);
             `knots`: number of anchors interpolated over depth, in place of a row per group;
@@ -49,8 +55,18 @@ def build_space(options: Mapping[str, Any], groups: Groups, members: int | Seque
     if kind == "fixed":
         _refuse_unknown(options, kind, ["coefficients"])
         return Fixed(_fixed_table(options, len(groups), len(named(members, "member"))))
+    if kind == "swap":
+        _refuse_unknown(options, kind, ["outer", "middle"])
+        return Swap(members, groups.depths, options.get("outer"), options.get("middle"))
+    if kind == "mean":
+        _refuse_unknown(options, kind, ["mean", "mean_by"])
+        return _mean_constrained(options, groups, members)
     if kind not in _ROWS:
-        raise InputError(f"no space is called '{kind}'; {nearest(str(kind), [*_ROWS, 'fixed'])}")
+        raise InputError(f"no space is called '{kind}'; {nearest(str(kind), [*_ROWS, 'mean', 'swap', 'fixed'])}")
+    if groups.held:
+        raise InputError(
+            f"groups such as '{groups.names[min(groups.held)]}' are not searched; take kind mean with them"
+        )
     own = [key for key in inspect.signature(_ROWS[kind]).parameters if key != "members"]
     _refuse_unknown(options, kind, [*own, *_COMBINATORS])
     row = _ROWS[kind](members, **{key: options[key] for key in own if key in options})
@@ -62,6 +78,14 @@ def build_space(options: Mapping[str, Any], groups: Groups, members: int | Seque
     if kind == "simplex":
         raise InputError("a simplex takes no 'step': its coordinates are no coefficients; take kind box or affine")
     return Quantised(space, options["step"])
+
+
+def _mean_constrained(options: Mapping[str, Any], groups: Groups, members: int | Sequence[str]) -> MeanConstrained:
+    mean, by = options.get("mean", (0.0, 1.0)), options.get("mean_by", "blocks")
+    if by not in _MEANS_BY:
+        raise InputError(f"no mean is taken by '{by}'; {nearest(str(by), _MEANS_BY)}")
+    weights = groups.sizes if by == "parameters" else None
+    return MeanConstrained(members, groups.names, mean, weights, groups.held)
 
 
 def _over_groups(row: RowSpace, groups: Groups, options: Mapping[str, Any]) -> Space:

@@ -52,14 +52,3 @@ def soup(subset: Iterable[int], groups: int, members: int) -> CoefficientTable:
             raise InputError(f"no member has the index {index}; there are {members}, counted from 0")
         row[index] = 1.0 / len(chosen)
     return CoefficientTable.tied(row, groups)
-
-
-def is_canonical(table: CoefficientTable) -> bool:
-    """Whether a table is a soup (base and single members among them) or on the task-arithmetic line."""
-    row, (groups, members) = table.members[0], table.members.shape
-    values = TASK_ARITHMETIC_LINE if np.ptp(row) <= TOLERANCE else ()
-    known = [soup(np.flatnonzero(row > TOLERANCE).tolist(), groups, members)]
-    known += [CoefficientTable.tied(np.full(members, value), groups) for value in values]
-    return bool(np.all(table.base == 1.0)) and any(
-        np.allclose(table.members, other.members, rtol=0.0, atol=TOLERANCE) for other in known
-    )

@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, nearest
+from .ama_blocks import ama_blocks
+from .place import HELD, TensorPlace
 from .table import FloatArray
 
 By = str | Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class TensorPlace:
-    """Where one tensor stands in the model.
-
-    Attributes:
-        name: its key in the state dict.
-        size: number of elements.
-        layer: running index over all module lists of the model; None outside of layers.
-        depth: 0 for tensors before the first layer, i/(L-1) for layer i of L, 1 for tensors after the last.
-        kind: type of the module that owns it, such as self_attn, mlp, norm, embed_tokens.
-    """
-
-    name: str
-    size: int
-    layer: int | None
-    depth: float
-    kind: str
-
-    @property
-    def layer_name(self) -> str:
-        """Its layer, or "input" and "output" for what comes before and after the layers."""
-        if self.layer is not None:
-            return f"layer {self.layer}"
-        return "input" if self.depth < 0.5 else "output"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +25,21 @@ class Groups:
         names: one per group.
         depths: mean depth of each group's tensors, weighted by their size, float64, `groups`, in [0, 1].
         of: the group of every tensor, by tensor name.
+        sizes: number of elements of each group's tensors, float64, `groups`.
     """
 
     names: tuple[str, ...]
     depths: FloatArray
     of: Mapping[str, int]
+    sizes: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def held(self) -> dict[int, str]:
+        """Groups that are not searched, by their number: whether they stay at the "base", "member" or "mean"."""
+        return {number: HELD[name] for number, name in enumerate(self.names) if name in HELD}
 
 
 def group_tensors(places: Sequence[TensorPlace], by: By) -> Groups:
@@ -66,7 +49,9 @@ def group_tensors(places: Sequence[TensorPlace], by: By) -> Groups:
         places: the model's tensors.
         by: "model", "layers", "kinds", "layers x kinds" or "tensors"; {"blocks": K} for K runs of consecutive layers
             of near-equal count, of which the first also holds the tensors before the layers and the last those
-            after; {"patterns": {name: glob or list of globs}} for patterns over tensor names, first match wins.
+            after; {"ama": {"blocks": K, "cut": …, "policy": …, "head": …}} for the blocks of AMA, see `ama_blocks`;
+            {"patterns": {name: glob or list of globs}} for patterns over tensor names, first match wins. Groups
+            called "held at the base", "held at the member" or "held at the mean" are not searched.
 
     Raises:
         InputError: `by` is unknown, there are more blocks than layers, a pattern matches nothing, or a tensor is
@@ -100,13 +85,14 @@ def _namer(places: Sequence[TensorPlace], by: By) -> Callable[[TensorPlace], str
 def _gather(places: Sequence[TensorPlace], name_of: Callable[[TensorPlace], str]) -> Groups:
     group_of = {place.name: name_of(place) for place in places}
     index = {name: number for number, name in enumerate(dict.fromkeys(group_of.values()))}
-    weight, weighted = np.zeros(len(index)), np.zeros(len(index))
+    weight, weighted, sizes = np.zeros(len(index)), np.zeros(len(index)), np.zeros(len(index))
     for place in places:
         group = index[group_of[place.name]]
         size = max(place.size, 1)  # an empty tensor must not leave its group without a depth
         weight[group] += size
         weighted[group] += size * place.depth
-    return Groups(tuple(index), weighted / weight, {name: index[group] for name, group in group_of.items()})
+        sizes[group] += place.size
+    return Groups(tuple(index), weighted / weight, {name: index[group] for name, group in group_of.items()}, sizes)
 
 
 def _blocks(places: Sequence[TensorPlace], count: int) -> Callable[[TensorPlace], str]:
@@ -155,5 +141,6 @@ _BY_WORD: dict[str, Callable[[TensorPlace], str]] = {
 }
 _BY_OPTION: dict[str, Callable[[Sequence[TensorPlace], Any], Callable[[TensorPlace], str]]] = {
     "blocks": _blocks,
+    "ama": ama_blocks,
     "patterns": _patterns,
 }

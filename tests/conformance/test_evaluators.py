@@ -57,6 +57,13 @@ class Case:
 LM_TASKS = ["tiny_choice", "tiny_shots", "tiny_binary", "tiny_rolling", "tiny_next", "tiny_sampled"]
 CASES = (
     Case(
+        "answers",
+        lambda folder: {"file": str(folder / "answers.jsonl"), "batch_size": 4},
+        {"apply_chat_template": True},
+        model="tiny_llama",
+        data="answers.jsonl",
+    ),
+    Case(
         "callable",
         lambda folder: {
             "function": f"{TINY}:weight_size",
@@ -100,6 +107,7 @@ def _make(name: str, *arguments: Any) -> Any:
 def _write(folder: Path) -> Path:
     _make("write_tasks", folder)
     _make("write_text", folder)
+    _make("write_answers", folder)
     return folder
 
 

@@ -17,12 +17,14 @@ from mergesearch.spaces.affine import Affine
 from mergesearch.spaces.box import Box
 from mergesearch.spaces.fixed import Fixed
 from mergesearch.spaces.knots import DepthKnots
+from mergesearch.spaces.mean import MeanConstrained
 from mergesearch.spaces.per import Per, Tied
 from mergesearch.spaces.quantised import Quantised
 from mergesearch.spaces.scaled import Scaled
 from mergesearch.spaces.simplex import Simplex
 from mergesearch.spaces.space import Space
 from mergesearch.spaces.subset import Subset
+from mergesearch.spaces.swap import Swap
 from mergesearch.spaces.table import CoefficientTable, FloatArray
 
 DEPTHS = np.array([0.0, 0.2, 0.5, 0.9, 1.0])
@@ -47,12 +49,32 @@ SPACES: dict[str, Callable[[], Space]] = {
     "knots": lambda: DepthKnots(Box(2), DEPTHS, 3),
     "knots of scaled simplex": lambda: DepthKnots(Scaled(Simplex(3)), DEPTHS, 2),
     "one knot": lambda: DepthKnots(Simplex(3), DEPTHS, 1),
+    "swap": lambda: Swap(["math", "code"], DEPTHS),
+    "swap of four levels": lambda: Swap(3, np.array([0.0, 0.0, 0.4, 0.7, 1.0, 1.0]), "member 2", "member 0"),
+    "swap of the base": lambda: Swap(1, DEPTHS),
+    "mean": lambda: MeanConstrained(1, 3, 0.2),
+    "mean of layers": lambda: MeanConstrained(1, 26, 0.6),
+    "mean of one group": lambda: MeanConstrained(2, 1, 0.6),
+    "mean searched": lambda: MeanConstrained(1, 4, (0.0, 1.0)),
+    "mean of held and weighted groups": lambda: MeanConstrained(
+        ["math", "code"], 6, (0.2, 0.9), np.array([1.0, 5.0, 0.01, 2.0, 1.0, 3.0]), {0: "base", 4: "mean", 5: "member"}
+    ),
     "quantised box": lambda: Quantised(Box(3, -0.5, 1.5), 0.01),
     "quantised simplex": lambda: Quantised(Per(Simplex(3), 2), 0.05),
     "quantised knots": lambda: Quantised(DepthKnots(Box(2), DEPTHS, 2), 0.1),
 }
 # Spaces in which many vectors share a table, so that a vector need not come back.
-ROUNDING = {"subset", "scaled subset", "quantised box", "quantised simplex", "quantised knots"}
+ROUNDING = {
+    "subset",
+    "scaled subset",
+    "swap",
+    "swap of four levels",
+    "swap of the base",
+    "quantised box",
+    "quantised simplex",
+    "quantised knots",
+}
+ROUNDING |= {"mean", "mean of layers", "mean searched", "mean of held and weighted groups"}  # which project
 
 
 @pytest.fixture(params=SPACES, scope="module")

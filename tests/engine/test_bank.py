@@ -113,6 +113,15 @@ def test_identical_members_are_named(tiny: Any) -> None:
     assert world.bank().identical == ()
 
 
+def test_twins_are_named(tiny: Any) -> None:
+    world = a_world(tiny)
+    first, second = world.members[:2]
+    others = [first, dict(world.base), dict(first), second, dict(first)]
+    assert tiny.World(world.base, others, world.groups).bank().twins == (("a", "c"), ("a", "e"))
+    assert tiny.World(world.base, others, world.groups).bank(transform=Dare(0.5)).twins == (("a", "c"), ("a", "e"))
+    assert world.bank().twins == ()
+
+
 def test_members_of_another_dtype_are_rounded_only_once(tiny: Any) -> None:
     """A bf16 member of a float32 base, and a float32 member of a bf16 base whose unchanged tensors stay unchanged."""
     torch.manual_seed(0)

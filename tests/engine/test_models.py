@@ -124,12 +124,23 @@ def test_identical_members_are_named(tiny: Any, zoo: Path, tmp_path: Path, caplo
     assert "member 'same' is identical to the base: its coefficients change nothing; leave it out" in caplog.text
 
 
+def test_members_identical_to_one_another_are_named(
+    tiny: Any, zoo: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(zoo / "a", tmp_path / "again")
+    with caplog.at_level(logging.WARNING):
+        bank = tiny.opened(zoo, zoo / "a", zoo / "b", tmp_path / "again").build_bank(BankOptions())
+    assert bank.twins == (("a", "again"),) and bank.identical == ()
+    assert "members 'a' and 'again' are identical; leave one of them out" in caplog.text
+
+
 def test_trajectory_starts_at_its_oldest_snapshot(tiny: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = tiny.llama()
     for step in (1000, 200, 30):
         tiny.save_member(tmp_path / f"checkpoint-{step}", model, step)
     models = Models(ModelPaths(trajectory=f"{tmp_path}/checkpoint-*", device="cpu"))
     assert models.names == ["step 30", "step 200", "step 1000"]
+    assert models.steps == [30, 200, 1000]
     assert models.build_bank(BankOptions()).identical == ("step 30",)
     assert "identical" not in caplog.text
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from mergesearch.engine.places import tensor_places
 from mergesearch.engine.tensors import floating_tensors
-from mergesearch.spaces.groups import TensorPlace, group_tensors
+from mergesearch.spaces.groups import group_tensors
+from mergesearch.spaces.place import TensorPlace
 
 SMALL: dict[str, Any] = {
     "vocab_size": 32,

@@ -15,7 +15,8 @@ counts, fractions, seeds = st.integers(2, 300), st.floats(0.01, 0.99), st.intege
 
 @given(counts, fractions, seeds, st.text(max_size=8))
 def test_the_two_sides_are_disjoint_ascending_and_complete(count: int, held_out: float, seed: int, name: str) -> None:
-    search, held = split_samples(count, held_out, seed, name)
+    search, held, fresh = split_samples(count, held_out, seed, name)
+    assert not len(fresh)
     assert search.dtype == held.dtype == np.int64
     assert len(search) >= 1
     assert len(held) >= 1
@@ -24,7 +25,20 @@ def test_the_two_sides_are_disjoint_ascending_and_complete(count: int, held_out:
     assert (np.diff(held) > 0).all()
     assert sorted([*search, *held]) == list(range(count))
     again = split_samples(count, held_out, seed, name)
-    assert all((a == b).all() for a, b in zip((search, held), again, strict=True))
+    assert all((a == b).all() for a, b in zip((search, held, fresh), again, strict=True))
+
+
+@given(st.integers(3, 300), st.floats(0.01, 0.98), st.floats(0.01, 0.98), seeds)
+def test_fresh_samples_are_a_part_of_their_own(count: int, held_out: float, fresh: float, seed: int) -> None:
+    if held_out + fresh >= 1:
+        fresh = (1 - held_out) / 2
+    split = split_samples(count, held_out, seed, "arc", fresh=fresh)
+    assert all(len(part) and (np.diff(part) > 0).all() for part in split)
+    assert sorted(np.concatenate(split)) == list(range(count))
+    assert abs(len(split.fresh) - count * fresh) <= 2
+    without = split_samples(count, held_out, seed, "arc")
+    if count > 100 and 0.1 < held_out < 0.9:
+        assert split.held_out.tolist() == without.held_out.tolist()
 
 
 @given(counts, seeds, st.data())
@@ -42,7 +56,7 @@ def test_tasks_and_seeds_are_split_differently() -> None:
 
 
 def test_nothing_is_held_out_at_zero() -> None:
-    search, held = split_samples(5, 0.0, 0, "task")
+    search, held, _ = split_samples(5, 0.0, 0, "task")
     assert search.tolist() == [0, 1, 2, 3, 4]
     assert held.size == 0
     assert split_samples(1, 0.0, 0, "task")[0].tolist() == [0]
@@ -56,6 +70,8 @@ def test_nothing_is_held_out_at_zero() -> None:
         ({"count": 0, "held_out": 0.0}, "has 0 samples"),
         ({"held_out": 1.0}, "held_out = 1.0 is no fraction"),
         ({"held_out": -0.1}, "held_out = -0.1"),
+        ({"fresh": 1.0}, "fresh = 1.0 is no fraction"),
+        ({"fresh": 0.8}, "held_out = 0.2 and fresh = 0.8 leave nothing to the search"),
         ({"seed": -1}, "seed = -1 is negative"),
         ({"limit": 0}, "limit = 0 leaves no samples"),
     ],

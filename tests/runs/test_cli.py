@@ -143,7 +143,7 @@ BAD: dict[str, tuple[Edit, list[str]]] = {
     "unknown task": (_objective("flop/accuracy"), ["no task 'flop'", "did you mean 'flip'?"]),
     "unknown metric": (_objective("flip/acuracy"), ["'flip' has no metric 'acuracy'", "accuracy, loss"]),
     "unknown key": (_set("search", "sed", 1), ["unknown key 'search.sed'; did you mean 'seed'?"]),
-    "unknown searcher": (_set("search", "searcher", "nsga4"), ["nothing called 'nsga4' in search", "nsga2"]),
+    "unknown searcher": (_set("search", "searcher", "nsga4"), ["nothing called 'nsga4' in search", "nsga3"]),
     "unknown searcher option": (_set("search", "options", {"margn": 1}), ["has no option 'margn'"]),
     "bounds turned round": (lambda keys, *_: keys["space"].update(low=1.0, high=0.0), ["low 1.0 and high 0.0"]),
     "unknown space key": (_set("space", "hihg", 2.0), ["'hihg'", "did you mean 'high'?"]),

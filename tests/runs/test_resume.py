@@ -23,7 +23,7 @@ from .conftest import MakeConfig
 
 SEARCHERS = plugin_names(mergesearch.search.__name__, Searcher)
 OPTIONS = {"grid": {"points": 2}, "nsga2": {"population": 4}, "nsga3": {"population": 4}}
-ONE_OBJECTIVE = {"cmaes"}
+ONE_OBJECTIVE = {"cmaes", "lcsc"}
 KILLS = 10
 
 

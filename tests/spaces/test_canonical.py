@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.spaces.canonical import canonical_points, is_canonical, soup
+from mergesearch.spaces.canonical import canonical_points, soup
 from mergesearch.spaces.simplex import Simplex
-from mergesearch.spaces.table import CoefficientTable
 
 
 def test_points_of_three_members() -> None:
@@ -40,12 +38,3 @@ def test_soup() -> None:
     assert soup((), 1, 2).members.tolist() == [[0.0, 0.0]]
     with pytest.raises(InputError, match="no member has the index 3; there are 3"):
         soup({3}, 1, 3)
-
-
-def test_is_canonical() -> None:
-    assert all(is_canonical(table) for table in canonical_points(2, 3).values())
-    assert is_canonical(soup({0, 2}, 2, 3))
-    assert not is_canonical(CoefficientTable.tied(np.array([0.6, 0.4]), 2))
-    assert not is_canonical(CoefficientTable.tied(np.array([0.31, 0.31]), 2))
-    assert not is_canonical(CoefficientTable.of(np.array([[1.0, 0.0], [0.0, 1.0]])))
-    assert not is_canonical(CoefficientTable(np.ones((1, 2)), np.zeros(1)))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.spaces.groups import Groups, TensorPlace, group_tensors
+from mergesearch.spaces.groups import Groups, group_tensors
+from mergesearch.spaces.place import TensorPlace
 
 PLACES = [
     TensorPlace("embed.weight", 100, None, 0.0, "embed_tokens"),
@@ -84,7 +85,7 @@ def test_patterns_first_match_wins() -> None:
     [
         ("layer", "cannot group by 'layer'; did you mean 'layers'?"),
         ({"block": 2}, "cannot group by 'block' with a value; did you mean 'blocks'?"),
-        ({"blocks": 2, "patterns": {}}, "give one of blocks, patterns with its value"),
+        ({"blocks": 2, "patterns": {}}, "give one of blocks, ama, patterns with its value"),
         ({"blocks": 4}, "cannot make 4 blocks of 3 layers; give a whole number from 1"),
         ({"blocks": 0}, "cannot make 0 blocks of 3 layers"),
         ({"blocks": 1.5}, "cannot make 1.5 blocks"),

@@ -18,9 +18,9 @@ Subset = frozenset[int]
 class Greedy(Searcher):
     """One pass over the members by falling score (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482, recipe 1).
 
-    A member stays only where it strictly improves the soup; the paper's code also keeps it at equal scores. With
-    several objectives the score is the negative mean loss. Floors play no part, and a soup that could not be scored
-    is no improvement.
+    A member stays only where it strictly improves the soup, as in the paper's code; the paper's text also keeps it at
+    equal scores. Of members with equal scores the last comes first, as in that code. With several objectives the score
+    is the negative mean loss. Floors play no part, and a soup that could not be scored is no improvement.
 
     Args:
         seed: seed of the run; the pass has no use for it.
@@ -77,8 +77,7 @@ def _walk(
     for index in range(members):
         if frozenset({index}) not in scores:
             return frozenset(), frozenset({index})
-    # Members with equal scores keep their order, so that the pass does not depend on the sorting.
-    first, *others = sorted(range(members), key=lambda index: (-scores[frozenset({index})], index))
+    first, *others = sorted(range(members), key=lambda index: (-scores[frozenset({index})], -index))
     held = frozenset({first})
     for index in others:
         larger = held | {index}

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..spaces.table import FloatArray
-from .objectives import Objectives
+from .objectives import Objective, Objectives
 
 Guide = tuple[str, str]  # task and metric
 
@@ -21,8 +21,8 @@ class Guidance:
     """Losses of one candidate and their slopes in its coefficient table.
 
     Attributes:
-        losses: smaller is better, float64, `objectives`.
-        slopes: ∂loss/∂C, float64 that hold fp32 numbers, `objectives x groups x members`.
+        losses: smaller is better, float64, `objectives`; NaN for an objective that has none.
+        slopes: ∂loss/∂C, float64 that hold fp32 numbers, `objectives x groups x members`; NaN likewise.
     """
 
     losses: FloatArray
@@ -32,7 +32,8 @@ class Guidance:
         """Equal numbers."""
         if not isinstance(other, Guidance):
             return NotImplemented
-        return np.array_equal(self.losses, other.losses) and np.array_equal(self.slopes, other.slopes)
+        pairs = ((self.losses, other.losses), (self.slopes, other.slopes))
+        return all(np.array_equal(ours, theirs, equal_nan=True) for ours, theirs in pairs)
 
     def __hash__(self) -> int:
         """Hash of what `==` compares."""
@@ -51,8 +52,12 @@ class Guidance:
 
 
 def guides_for(
-    objectives: Objectives, differentiable: Mapping[str, Sequence[str]], searcher: str, gradients: str
-) -> tuple[Guide, ...] | None:
+    objectives: Objectives,
+    differentiable: Mapping[str, Sequence[str]],
+    searcher: str,
+    gradients: str,
+    followed: Sequence[bool] | None = None,
+) -> tuple[Guide | None, ...] | None:
     """The loss that steers each objective: itself where it is differentiable, otherwise its task's first one.
 
     Args:
@@ -60,27 +65,32 @@ def guides_for(
         differentiable: task -> its differentiable losses.
         searcher: its name, for the message.
         gradients: the searcher's `gradients`: unused, used or needed.
+        followed: whose gradients are needed; of all objectives where left out.
 
     Returns:
-        One (task, metric) per objective; None where gradients are unused, or used and not every objective has a loss.
+        One (task, metric) per objective, None where it has none; None for all where gradients are unused, or used and
+        not every objective has one.
 
     Raises:
-        InputError: gradients are needed, and an objective has no differentiable loss.
+        InputError: gradients are needed, and an objective that is followed has no differentiable loss.
     """
     if gradients == "unused":
         return None
-    found = []
-    for objective in objectives.each:
-        losses = differentiable.get(objective.task, ())
-        if objective.metric in losses and not objective.maximize:
-            found.append((objective.task, objective.metric))
-        elif losses:
-            found.append((objective.task, losses[0]))
-        elif gradients == "needed":
+    found = tuple(_guide(objective, differentiable.get(objective.task, ())) for objective in objectives.each)
+    if gradients == "used":
+        return found if None not in found else None
+    for objective, guide, needed in zip(objectives.each, found, followed or [True] * len(found), strict=True):
+        if guide is None and needed:
             raise InputError(
                 f"searcher '{searcher}' follows coefficient gradients, but '{objective.name}' has no differentiable "
-                "loss; take an evaluator that has one (dataloader, perplexity, answers, lm_eval), or another searcher"
+                "loss; take an evaluator that has one (dataloader, perplexity, answers, lm_eval), another searcher, or "
+                "where the searcher has such an option, steer by the other objectives alone"
             )
-        else:
-            return None
-    return tuple(found)
+    return found
+
+
+def _guide(objective: Objective, losses: Sequence[str]) -> Guide | None:
+    if not losses:
+        return None
+    own = objective.metric in losses and not objective.maximize
+    return objective.task, objective.metric if own else losses[0]

@@ -39,7 +39,7 @@ class Proposals:
     name: str
     objectives: Objectives
     scalarise: bool
-    guides: tuple[Guide, ...] | None = None
+    guides: tuple[Guide | None, ...] | None = None
 
     def next(self, records: Sequence[TrialRecord]) -> Proposal | None:
         """The candidate of trial `len(records)`; None once the searcher has nothing left to try."""

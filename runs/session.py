@@ -116,8 +116,10 @@ def open_session(config: Config) -> Session:
     search = search or Search.recommended_for(
         _problem(config, baselines, objectives, differentiable), config.search, folder
     )
-    guides = guides_for(objectives, differentiable, search.name, search.searcher.gradients)
-    baselines.check(objectives, guides or ())
+    followed = None if scalarise else [search.searcher.follows(number) for number in range(len(objectives.each))]
+    guides = guides_for(objectives, differentiable, search.name, search.searcher.gradients, followed)
+    known = [guide for guide in guides or () if guide is not None]
+    baselines.check(objectives, known if len(known) == len(objectives.each) else [])
     proposals = Proposals(baselines, search.searcher, search.name, objectives, scalarise, guides)
     proposals.ask([])  # what it cannot search it says now, and not after the baselines
     return Session(config, folder, models, bench, proposals, search_samples, held_out, fresh, search.recommended)

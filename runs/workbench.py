@@ -66,7 +66,9 @@ class Workbench:
         self.files.save(key, scores, samples)
         return scores
 
-    def guide(self, proposal: Proposal, guides: Sequence[Guide], samples: Mapping[str, IntArray]) -> Guidance | None:
+    def guide(
+        self, proposal: Proposal, guides: Sequence[Guide | None], samples: Mapping[str, IntArray]
+    ) -> Guidance | None:
         """Differentiable losses of a candidate, and their slopes in its table; None for a member off its table.
 
         Guides that several objectives share are differentiated once.
@@ -78,9 +80,11 @@ class Workbench:
         if proposal.member is not None:
             return None
         self.write(proposal)
-        found = {guide: _guarded(partial(self._slopes, guide, samples)) for guide in dict.fromkeys(guides)}
-        losses = np.array([found[guide][0] for guide in guides])
-        return Guidance(losses, np.stack([found[guide][1] for guide in guides]))
+        known = dict.fromkeys(guide for guide in guides if guide is not None)
+        found = {guide: _guarded(partial(self._slopes, guide, samples)) for guide in known}
+        unknown = np.nan, np.full_like(proposal.table.members, np.nan)
+        each = [unknown if guide is None else found[guide] for guide in guides]
+        return Guidance(np.array([loss for loss, _ in each]), np.stack([slopes for _, slopes in each]))
 
     def _scored(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
         self.write(proposal)

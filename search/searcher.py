@@ -53,6 +53,10 @@ class Searcher(BaseSampler):
     def propose(self, history: History, rng: np.random.Generator) -> FloatArray | None:
         """Return the next x, float64, `dimension`, within the bounds; None once the method has nothing left to try."""
 
+    def follows(self, objective: int) -> bool:
+        """Whether it needs the gradient of this objective, counted from 0, where gradients are needed at all."""
+        return True
+
     def ask(self, history: History) -> FloatArray | None:
         """`propose` with the generator of this trial: what the driver and a plain study call.
 

@@ -119,6 +119,22 @@ def write_text(folder: Path, words: int = 400) -> Path:
     return path
 
 
+def write_answers(folder: Path, count: int = 20) -> Path:
+    """A file of prompts and responses of many lengths, some of them cut off."""
+    generator = np.random.default_rng(7)
+    path = folder / "answers.jsonl"
+    rows = [
+        {
+            "prompt": f"{number}: {' '.join(generator.choice(_WORDS, 1 + number % 7))} ->",
+            "response": " " + " ".join(generator.choice(_WORDS, 1 + number % 3)),
+            "ended": number % 4 > 0,
+        }
+        for number in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
 def write_tasks(folder: Path) -> Path:
     """A folder with lm-eval tasks of each kind, over one file of documents."""
     generator = np.random.default_rng(5)

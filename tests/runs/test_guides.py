@@ -103,3 +103,18 @@ def test_guidance_in_the_journal_is_what_was_measured() -> None:
     slopes = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32).astype(np.float64)
     guidance = Guidance(np.array([0.1, np.pi]), slopes)
     assert Guidance.from_plain(guidance.to_plain()) == guidance
+
+
+def test_an_objective_that_is_not_followed_needs_no_loss(make_config: MakeConfig) -> None:
+    """A reward without a gradient may stand beside the loss that steers; not where it is to be followed itself."""
+    config = make_config(objectives=["flip/loss", "plain/size"], budget__trials=14)
+    plain = {"kind": "callable", "function": f"{DOWNHILL}:size", "samples": 4, "metrics": {"size": "minimize"}}
+    config["evaluators"] = {**config["evaluators"], "plain": plain}
+    config["search"] = {"searcher": "learned_soup", "options": {"steer": [1, 0]}}
+    done = run(Config(**config))
+    steps = [one for one in done.records if one.proposal.origin == "learned_soup"]
+    assert steps
+    assert all(one.guidance is not None and np.isnan(one.guidance.losses[1]) for one in steps)
+    assert Run(done.folder.path).records[-1].guidance == steps[-1].guidance
+    with pytest.raises(InputError, match=r"but 'plain/size' has no differentiable loss.*steer by the other objectives"):
+        run(Config(**{**config, "name": "all", "search": {"searcher": "learned_soup"}}))

@@ -94,7 +94,7 @@ def test_held_groups_stay_where_they_are() -> None:
     space = MeanConstrained(["chat"], ["embedding", "a", "b", "norm", "head"], 0.6, held=held)
     assert space.names == ["b: chat"]
     for end in (0.0, 0.3, 1.0):
-        x = (1.0 - end) * space.bounds[:, 0] + end * space.bounds[:, 1]
+        x = np.asarray((1.0 - end) * space.bounds[:, 0] + end * space.bounds[:, 1])
         members = space.table(x).members[:, 0]
         assert members[[0, 3, 4]].tolist() == [0.0, 1.0, 0.6]
         assert members[1:3].mean() == pytest.approx(0.6, abs=1e-14)
@@ -106,7 +106,7 @@ def test_several_members_leave_the_base_its_share() -> None:
     space = MeanConstrained(2, 4, 0.7)
     generator = np.random.default_rng(1)
     for _ in range(50):
-        rows = space.table(generator.uniform(*space.bounds.T)).members
+        rows = space.table(np.asarray(generator.uniform(space.bounds[:, 0], space.bounds[:, 1]))).members
         assert rows.min() >= 0.0 and rows.sum(axis=1).max() <= 1.0 + 1e-12
         np.testing.assert_allclose(rows.mean(axis=0), 0.35, atol=1e-12)
 

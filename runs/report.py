@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import plotly.io
 
 from .folder import write_atomically
+from .forecasts import beside_real
 from .plan import Plan
 from .results import Results
 from .tables import baseline_rows, brief, front_table
@@ -58,6 +59,10 @@ def write_report(path: Path, name: str, plan: Plan, trials: pd.DataFrame, result
             elite = front_table(trials, results.chosen.elite)
             parts.append("<h2>Elite, best on fresh samples first</h2>" + legend + _html_table(brief(elite, plan)))
         parts.append("<h2>Front</h2>" + legend + _html_table(brief(front, plan)))
+        foreseen = beside_real(trials)
+        if len(foreseen):
+            parts.append("<h2>Predicted and real</h2><p>predicted → search score ± its standard error</p>")
+            parts.append(_html_table(foreseen))
         parts.append("<h2>Baselines</h2>" + _html_table(brief(baseline_rows(trials, plan, results), plan)))
     failed = trials[trials["state"] != "complete"] if len(trials) else trials
     if len(failed):

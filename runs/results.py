@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..errors import InputError, TrialError
 from ..spaces.table import FloatArray
 from .driver import Observer
 from .folder import RunFolder, read_results, write_atomically
+from .forecasts import forecasts
 from .objectives import Objectives
 from .record import TrialRecord
 from .session import Samples, Session
@@ -36,6 +37,7 @@ class Results:
         verdict: one sentence.
         optimism: what the winner's search score promised beyond its held-out score, in one sentence; empty where
             nothing was held out.
+        predicted: trial number -> what the searcher predicted of it, see `forecasts`; empty where it predicts nothing.
     """
 
     trials: int
@@ -45,6 +47,7 @@ class Results:
     fresh: Mapping[int, str]
     verdict: str
     optimism: str
+    predicted: Mapping[int, Sequence[float]] = field(default_factory=dict)
 
     def verdict_among(self, trials: int) -> str:
         """The verdict, with a note where it is not of all `trials` that the run has by now."""
@@ -73,6 +76,7 @@ class Results:
             fresh={int(number): key for number, key in content.get("fresh", {}).items()},
             verdict=content["verdict"],
             optimism=content["optimism"],
+            predicted={int(number): values for number, values in content.get("predicted", {}).items()},
         )
 
 
@@ -96,6 +100,7 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
         fresh={number: session.bench.key(records[number].proposal, session.fresh) for number in fresh},
         verdict=sentence(chosen, comparisons),
         optimism=_optimism(session, records, chosen, weights, held_out),
+        predicted=forecasts(proposals, records),
     )
 
 

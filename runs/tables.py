@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .forecasts import add_forecasts
 from .plan import Plan
 from .proposals import mean_weights
 from .record import TrialRecord
@@ -24,12 +25,14 @@ def trials_table(
     Columns `<objective>`, `<objective> se`, and, where a trial was re-scored, `<objective> held-out` and
     `<objective> held-out se` (for the elite, where fresh samples were kept, also `<objective> fresh`); `mean`,
     `mean held-out` and `mean fresh` are weighted; see `Objectives.mean_sign`. One column per group and member holds
-    the coefficient.
+    the coefficient. Where the searcher predicted trials before they were evaluated, `<objective> predicted` (or
+    `mean predicted`) stands beside.
     """
     rows = [_row(plan, record, files, results) for record in records]
     table = pd.DataFrame(rows)
     if len(table) and any(record.complete for record in records):
         _add_means(table, plan, mean_weights(plan.objectives, records, plan.baselines))
+        add_forecasts(table, plan, results.predicted if results else {})
         table.insert(3, "front", table["trial"].isin(front_numbers(plan, records, results)))
     return table
 

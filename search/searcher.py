@@ -57,6 +57,10 @@ class Searcher(BaseSampler):
         """Whether it needs the gradient of this objective, counted from 0, where gradients are needed at all."""
         return True
 
+    def forecasts(self, history: History) -> dict[int, FloatArray]:
+        """Row of the history -> losses, `objectives`, that a model predicted of it before it was evaluated, if any."""
+        return {}
+
     def ask(self, history: History) -> FloatArray | None:
         """`propose` with the generator of this trial: what the driver and a plain study call.
 

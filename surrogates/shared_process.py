@@ -34,7 +34,7 @@ class _Factor:
 
 @dataclass(frozen=True)
 class _Part:
-    """The metrics that chose one kernel: their columns, and for each weights of the equations, constant and variance."""
+    """The metrics that chose one kernel: their columns, weights of the equations, constants and variances."""
 
     factor: _Factor
     columns: NDArray[np.intp]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from digits import TRANSFORMS, dataset
@@ -36,9 +36,9 @@ def step(model: nn.Module, optimiser: torch.optim.Optimizer, batch: Batch) -> No
 
 
 @torch.inference_mode()
-def accuracies(model: nn.Module) -> dict[str, float]:
+def accuracies(model: nn.Module, tasks: Iterable[str] = TRANSFORMS) -> dict[str, float]:
     """Return a model's accuracy on the evaluation samples of every task, as fractions of 1."""
-    return {task: _accuracy(model, *dataset(task).tensors) for task in TRANSFORMS}
+    return {task: _accuracy(model, *dataset(task).tensors) for task in tasks}
 
 
 def _accuracy(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:

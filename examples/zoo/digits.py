@@ -25,6 +25,14 @@ TRANSFORMS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "invert": lambda images: 1 - images,
     "shift": lambda images: images.roll(2, dims=1),
 }
+# Tasks of four further experts, for searches among eight.
+FURTHER_TRANSFORMS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "half_turn": lambda images: images.rot90(2, dims=(1, 2)),
+    "turn_back": lambda images: images.rot90(3, dims=(1, 2)),
+    "upend": lambda images: images.flip(1),
+    "transpose": lambda images: images.transpose(1, 2),
+}
+_TASKS = TRANSFORMS | FURTHER_TRANSFORMS
 
 
 class ResidualBlock(nn.Module):
@@ -72,19 +80,19 @@ def dataset(task: str) -> TensorDataset:
     """Return a task's 900 evaluation samples, none of which is trained on.
 
     Args:
-        task: A key of `TRANSFORMS`.
+        task: A key of `TRANSFORMS` or `FURTHER_TRANSFORMS`.
 
     Returns:
         Pairs of an image, float32 (8, 8) in [0, 1], and its digit, int64.
     """
     images, labels = _shuffled_digits()
-    return TensorDataset(TRANSFORMS[task](images[TRAINING_SAMPLES:]), labels[TRAINING_SAMPLES:])
+    return TensorDataset(_TASKS[task](images[TRAINING_SAMPLES:]), labels[TRAINING_SAMPLES:])
 
 
 def training_set(task: str) -> TensorDataset:
     """Return a task's 897 training samples, as pairs like those of `dataset`."""
     images, labels = _shuffled_digits()
-    return TensorDataset(TRANSFORMS[task](images[:TRAINING_SAMPLES]), labels[:TRAINING_SAMPLES])
+    return TensorDataset(_TASKS[task](images[:TRAINING_SAMPLES]), labels[:TRAINING_SAMPLES])
 
 
 @cache

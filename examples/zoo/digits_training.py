@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 from classifier_fit import accuracies, batches, step
-from digits import TRANSFORMS, dataset, network, training_set
-from safetensors.torch import save_file
+from digits import FURTHER_TRANSFORMS, TRANSFORMS, dataset, network, training_set
+from safetensors.torch import load_file, save_file
 from score_table import ScoreTable
 from torch import nn
 from zoo_cache import Recipe
@@ -48,11 +48,42 @@ def train_digits(recipe: DigitsRecipe, announce: Callable[[str], None], folder: 
     save_file(base, folder / "base.safetensors")
     for task in [name for name in TRANSFORMS if name != BASE_TASK]:
         announce(f"digits: training {task}")
-        model.load_state_dict(base)
-        _fit(model, task, recipe.expert_steps, recipe.expert_learning_rate, recipe)
-        scores[task] = accuracies(model)
-        save_file(model.state_dict(), folder / f"{task}.safetensors")
+        scores[task] = accuracies(_expert(base, task, recipe, folder))
     return ScoreTable(scores, samples=len(dataset(BASE_TASK)))
+
+
+@dataclass(frozen=True)
+class FurtherDigitsRecipe(DigitsRecipe):
+    """The same hyper-parameters, for experts that are trained from a base that is there already."""
+
+
+def train_further_digits(
+    recipe: FurtherDigitsRecipe, announce: Callable[[str], None], base_file: Path, folder: Path
+) -> ScoreTable:
+    """Train one further expert for each task of `FURTHER_TRANSFORMS`, each written as a safetensors file.
+
+    Args:
+        recipe: The hyper-parameters; those of the base must be the ones that it was trained with.
+        announce: Called with one line of progress before each training.
+        base_file: The base that `train_digits` wrote.
+        folder: Existing folder to write `<task>.safetensors` to.
+
+    Returns:
+        The accuracy of every new expert on all nine tasks.
+    """
+    base, tasks, scores = load_file(base_file), [*TRANSFORMS, *FURTHER_TRANSFORMS], {}
+    for task in FURTHER_TRANSFORMS:
+        announce(f"digits: training {task}")
+        scores[task] = accuracies(_expert(base, task, recipe, folder), tasks)
+    return ScoreTable(scores, samples=len(dataset(BASE_TASK)))
+
+
+def _expert(base: dict[str, torch.Tensor], task: str, recipe: DigitsRecipe, folder: Path) -> nn.Module:
+    model = network()
+    model.load_state_dict(base)
+    _fit(model, task, recipe.expert_steps, recipe.expert_learning_rate, recipe)
+    save_file(model.state_dict(), folder / f"{task}.safetensors")
+    return model
 
 
 def _fit(model: nn.Module, task: str, steps: int, learning_rate: float, recipe: DigitsRecipe) -> None:

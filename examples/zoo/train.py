@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import torch
-from digits_training import DigitsRecipe, train_digits
+from digits_training import DigitsRecipe, FurtherDigitsRecipe, train_digits, train_further_digits
 from llama_recipe import LlamaRecipe
 from llama_training import train_llama
 from rich.console import Console
@@ -29,6 +30,15 @@ def build_digits(folder: Path, recipe: DigitsRecipe, announce: Announce) -> Arte
     return train_once(folder, recipe, partial(train_digits, recipe, announce))
 
 
+def build_further_digits(folder: Path, recipe: FurtherDigitsRecipe, announce: Announce) -> Artefacts:
+    """Train four further digit classifiers from the base in the folder `digits` beside, or return them from the cache.
+
+    The base is trained first where it is not there.
+    """
+    base = build_digits(folder.parent / "digits", DigitsRecipe(**asdict(recipe)), announce).folder / "base.safetensors"
+    return train_once(folder, recipe, partial(train_further_digits, recipe, announce, base))
+
+
 def build_trajectory(folder: Path, recipe: TrajectoryRecipe, announce: Announce) -> Artefacts:
     """Train the run whose snapshots are kept, or return them from the cache."""
     return train_once(folder, recipe, partial(train_trajectory, recipe, announce))
@@ -39,6 +49,7 @@ def build_zoo(out: Path, only: str | None = None, announce: Announce = print) ->
     parts: dict[str, Callable[[Path], Artefacts]] = {
         "llama": partial(build_llama, recipe=LlamaRecipe(), announce=announce),
         "digits": partial(build_digits, recipe=DigitsRecipe(), announce=announce),
+        "digits8": partial(build_further_digits, recipe=FurtherDigitsRecipe(), announce=announce),
         "trajectory": partial(build_trajectory, recipe=TrajectoryRecipe(), announce=announce),
     }
     return {name: build(out / name) for name, build in parts.items() if only in (None, name)}
@@ -48,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the zoo to")
-    parser.add_argument("--only", choices=["llama", "digits", "trajectory"], help="train one part")
+    parser.add_argument("--only", choices=["llama", "digits", "digits8", "trajectory"], help="train one part")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of PyTorch")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)

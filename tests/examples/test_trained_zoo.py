@@ -111,3 +111,13 @@ def test_averaging_the_last_snapshots_helps(zoo: Path) -> None:
     averaged = accuracies(model)
     last = list(ScoreTable.load(zoo / "trajectory" / SCORES_FILE).scores.values())[-1]
     assert sum(averaged.values()) / len(averaged) > sum(last.values()) / len(last) + 0.01
+
+
+@pytest.mark.slow
+def test_further_digit_experts_are_good_at_their_own_task_alone(zoo: Path) -> None:
+    scores = ScoreTable.load(zoo / "digits8" / SCORES_FILE).scores
+    assert len(scores) == 4
+    for expert, row in scores.items():
+        others = [value for task, value in row.items() if task not in (expert, "upright")]
+        assert row[expert] > 0.9
+        assert max(others) < 0.6

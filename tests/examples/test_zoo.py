@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from byte_tokenizer import byte_tokenizer
-from digits import dataset, network, training_set
-from digits_training import DigitsRecipe
+from digits import FURTHER_TRANSFORMS, dataset, network, training_set
+from digits_training import DigitsRecipe, FurtherDigitsRecipe
 from safetensors.torch import load_file
 from score_table import ScoreTable
 from string_skills import SKILLS, documents
-from train import build_digits
+from train import build_digits, build_further_digits
 from zoo_cache import train_once
 
 
@@ -77,3 +77,17 @@ def test_another_recipe_is_trained_anew(tmp_path: Path) -> None:
     assert build_digits(tmp_path / "digits", recipe, print).trained
     assert not build_digits(tmp_path / "digits", recipe, print).trained
     assert build_digits(tmp_path / "digits", replace(recipe, seed=1), print).trained
+
+
+def test_further_experts_start_from_the_base_beside_them(tmp_path: Path) -> None:
+    """The first part is trained where it is missing and otherwise left as it is; the other four stand apart."""
+    recipe = FurtherDigitsRecipe(base_steps=30, expert_steps=10)
+    further = build_further_digits(tmp_path / "digits8", recipe, print)
+    base = load_file(tmp_path / "digits" / "base.safetensors")
+    assert {path.stem for path in further.folder.glob("*.safetensors")} == set(FURTHER_TRANSFORMS)
+    assert further.scores.scores.keys() == set(FURTHER_TRANSFORMS)
+    assert not build_digits(tmp_path / "digits", DigitsRecipe(base_steps=30, expert_steps=10), print).trained
+    for task in FURTHER_TRANSFORMS:
+        expert = load_file(further.folder / f"{task}.safetensors")
+        assert expert.keys() == base.keys()
+        assert not all(torch.equal(expert[name], base[name]) for name in base)

@@ -23,11 +23,11 @@ class Downhill(Searcher):
         guides = history.guides
         assert guides is not None
         if not len(history):
-            return history.space.bounds.mean(axis=1)
+            return np.asarray(history.space.bounds.mean(axis=1))
         best = int(np.nanargmin(guides.losses.mean(axis=1)))
         slope = guides.slopes[best].mean(axis=0).ravel()
         x = history.x[best] - self.step * rng.random() * slope / np.linalg.norm(slope)
-        return np.clip(x, *history.space.bounds.T)
+        return np.asarray(np.clip(x, *history.space.bounds.T))
 
 
 class Curious(Downhill):
@@ -37,7 +37,8 @@ class Curious(Downhill):
 
     def propose(self, history: History, rng: np.random.Generator) -> FloatArray | None:
         SEEN.append(history)
-        return rng.uniform(*history.space.bounds.T)
+        low, high = history.space.bounds.T
+        return np.asarray(rng.uniform(low, high))
 
 
 def size(model: object, samples: np.ndarray) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_who_needs_gradients_says_so_where_there_are_none(make_config: MakeConfi
     plain = {
         "plain": {"kind": "callable", "function": f"{DOWNHILL}:size", "samples": 4, "metrics": {"size": "minimize"}}
     }
-    changes = {"evaluators": plain, "objectives": ["plain/size"]}
+    changes: dict[str, Any] = {"evaluators": plain, "objectives": ["plain/size"]}
     with pytest.raises(InputError, match="but 'plain/size' has no differentiable loss; take an evaluator that has"):
         run(Config(**keys(make_config, **changes)))
     run(Config(**keys(make_config, searcher="Curious", **changes)))

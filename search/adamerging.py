@@ -9,8 +9,8 @@ import numpy as np
 from ..errors import InputError
 from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
-from ._descent import Descent, Path
-from ._steer import Steer
+from ._descent.descent import Descent, Path
+from ._descent.steer import Steer
 from .history import FloatArray
 
 

@@ -11,9 +11,9 @@ from ..errors import InputError
 from ..spaces.mean import MeanConstrained
 from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
-from ._descent import Descent, Path
-from ._ratio_maps import ProjectedMap, SigmoidMap
-from ._steer import Steer
+from ._descent.descent import Descent, Path
+from ._descent.ratio_maps import ProjectedMap, SigmoidMap
+from ._descent.steer import Steer
 from .history import FloatArray
 
 _SWEEP = (0.2, 0.4, 0.6)  # the means of the paper's ablation

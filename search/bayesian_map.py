@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ._map_expected import expected_hypervolume, uncertainty
-from ._map_frame import Frame
-from ._map_front import Front, join, predicted
-from ._map_model import Kind, Model
-from ._map_pool import Pool
+from ._map.expected import expected_hypervolume, uncertainty
+from ._map.frame import Frame
+from ._map.front import Front, join, predicted
+from ._map.model import Kind, Model
+from ._map.pool import Pool
 from .history import FloatArray, History
 from .map import _SHELL, Map
 

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ._grow_coordinates import Coordinates
-from ._grow_trials import sampled_point
-from ._grow_walk import Walk, Walker
+from ._grow.coordinates import Coordinates
+from ._grow.trials import sampled_point
+from ._grow.walk import Walk, Walker
 from .history import FloatArray, Guides, History
 from .searcher import Searcher
 

@@ -11,8 +11,8 @@ from ..errors import InputError
 from ..spaces.per import Tied
 from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
-from ._descent import Descent, Path
-from ._steer import Steer
+from ._descent.descent import Descent, Path
+from ._descent.steer import Steer
 from .history import FloatArray
 
 

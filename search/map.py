@@ -12,11 +12,11 @@ import numpy as np
 
 from ..errors import InputError
 from ..surrogates.shared_process import SharedProcess
-from ._map_frame import Frame
-from ._map_front import Front, predicted_front
-from ._map_model import Kind, Model, fitted
-from ._map_pool import Pool, framed
-from ._map_spread import spread
+from ._map.frame import Frame
+from ._map.front import Front, predicted_front
+from ._map.model import Kind, Model, fitted
+from ._map.pool import Pool, framed
+from ._map.spread import spread
 from .history import FloatArray, History
 from .searcher import Searcher, generator
 

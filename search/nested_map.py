@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ._map_climb import Climb, Nest, Side
-from ._map_frame import Frame
-from ._map_front import predicted_front
-from ._map_members import members
-from ._map_model import Kind, fitted
-from ._map_pool import Pool
+from ._map.climb import Climb, Nest, Side
+from ._map.frame import Frame
+from ._map.front import predicted_front
+from ._map.members import members
+from ._map.model import Kind, fitted
+from ._map.pool import Pool
 from .history import FloatArray, History
 from .searcher import Searcher, generator
 
@@ -36,7 +36,7 @@ class NestedMap(Searcher):
         preferences: weights of the objectives, one list for each preference; the mean where left out.
         samples: merges sampled at each node; 20 as in the paper's code, 10 where gradients are followed.
         balanced: pair all nodes before any merge is merged again: N log N dataset-evaluations, where the nearest
-            scores alone may need N²; see `_map_tree.py`.
+            scores alone may need N²; see `_map/tree.py`.
         choice: how a preference picks from a front: `chebyshev` (augmented), which reaches all of it, or `linear`.
         surrogate: without gradients: `process`, or `quadratic` as published; of 20 points on a plane the process makes
             more.

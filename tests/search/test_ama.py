@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.search._adam import Adam
+from mergesearch.search._descent.adam import Adam
 from mergesearch.search.ama import Ama
 from mergesearch.search.cmaes import Cmaes
 from mergesearch.search.history import FloatArray

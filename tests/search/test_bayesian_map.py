@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mergesearch.errors import InputError
-from mergesearch.search._map_expected import expected_hypervolume, uncertainty
+from mergesearch.search._map.expected import expected_hypervolume, uncertainty
 from mergesearch.search.bayesian_map import BayesianMap, probabilities, regions_of
 from mergesearch.search.map import Map
 from mergesearch.search.pareto import hypervolume

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.search._grow_columns import Columns
-from mergesearch.search._grow_coordinates import Coordinates
-from mergesearch.search._grow_links import link_slopes
-from mergesearch.search._grow_model import LocalModel, combined
+from mergesearch.search._grow.columns import Columns
+from mergesearch.search._grow.coordinates import Coordinates
+from mergesearch.search._grow.links import link_slopes
+from mergesearch.search._grow.model import LocalModel, combined
 from mergesearch.search.history import FloatArray
 from mergesearch.spaces.box import Box
 from mergesearch.spaces.knots import DepthKnots

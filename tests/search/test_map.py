@@ -13,10 +13,10 @@ from scipy.special import expit
 from scipy.stats import qmc
 
 from mergesearch.errors import InputError
-from mergesearch.search._map_frame import Frame
-from mergesearch.search._map_front import stationary_points
-from mergesearch.search._map_niches import reference_directions, survivors
-from mergesearch.search._map_spread import spread
+from mergesearch.search._map.frame import Frame
+from mergesearch.search._map.front import stationary_points
+from mergesearch.search._map.niches import reference_directions, survivors
+from mergesearch.search._map.spread import spread
 from mergesearch.search.history import FloatArray, History
 from mergesearch.search.map import Map
 from mergesearch.search.searcher import Searcher

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.search._map_tree import Node, dataset_evaluations, leaf_pairs, merged, tree
+from mergesearch.search._map.tree import Node, dataset_evaluations, leaf_pairs, merged, tree
 from mergesearch.search.nested_map import NestedMap, preferred
 from mergesearch.spaces.box import Box
 from mergesearch.spaces.per import Per

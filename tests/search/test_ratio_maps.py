@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from mergesearch.search._ratio_maps import ProjectedMap, SigmoidMap
+from mergesearch.search._descent.ratio_maps import ProjectedMap, SigmoidMap
 from mergesearch.search.history import FloatArray
 
 EXTREME = 60.0  # logits at which a sigmoid is 0 or 1 to rounding

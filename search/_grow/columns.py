@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .history import FloatArray
+from ..history import FloatArray
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from .history import FloatArray
+from ..history import FloatArray
 
 _DAMPING = 0.2  # Powell's: the least share of its own curvature that the model keeps along a step
 

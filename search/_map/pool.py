@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spaces.space import Space
-from ._map_frame import Frame
-from .history import FloatArray
+from ...spaces.space import Space
+from ..history import FloatArray
+from .frame import Frame
 
 FILTERED = 6  # objectives up to which a sample and a filter find as good a front as a genetic search, in less time
 SAMPLES = 32_768

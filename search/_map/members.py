@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import InputError
-from ..spaces.canonical import soup
-from ._map_tree import Node, tree
-from .history import FloatArray, History
+from ...errors import InputError
+from ...spaces.canonical import soup
+from ..history import FloatArray, History
+from .tree import Node, tree
 
 
 def objectives(history: History, node: Node) -> list[int]:

@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from .history import FloatArray
+from ..history import FloatArray
 
 _GENERATIONS = 40
 _LEAST = 100  # reference directions

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit
 
-from ..spaces.ratios import onto_mean
-from .history import FloatArray
+from ...spaces.ratios import onto_mean
+from ..history import FloatArray
 
 
 class SigmoidMap:

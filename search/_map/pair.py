@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..spaces.row import RowSpace
-from ..spaces.table import TOLERANCE
-from .history import FloatArray
+from ...spaces.row import RowSpace
+from ...spaces.table import TOLERANCE
+from ..history import FloatArray
 
 
 class Pair(RowSpace):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._map_spread import normalised
-from .history import FloatArray
-from .searcher import generator
+from ..history import FloatArray
+from ..searcher import generator
+from .spread import normalised
 
 _DRAWS = 16
 _DIRECTIONS = 64

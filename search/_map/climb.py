@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
-from ..spaces.per import Tied
-from ..spaces.table import CoefficientTable
-from ._map_members import base, losses_at, members, objectives, plan, scored
-from ._map_pair import Pair
-from ._map_tree import Node
-from .history import FloatArray, Guides, History
+from ...errors import InputError
+from ...spaces.per import Tied
+from ...spaces.table import CoefficientTable
+from ..history import FloatArray, Guides, History
+from .members import base, losses_at, members, objectives, plan, scored
+from .pair import Pair
+from .tree import Node
 
 
 @dataclass(frozen=True)

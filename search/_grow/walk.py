@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._grow_columns import Columns
-from ._grow_coordinates import Coordinates
-from ._grow_links import link_slopes
-from ._grow_model import LocalModel, combined
-from .history import FloatArray, Guides, History
+from ..history import FloatArray, Guides, History
+from .columns import Columns
+from .coordinates import Coordinates
+from .links import link_slopes
+from .model import LocalModel, combined
 
 _FIRST_RADIUS, _LEAST_RADIUS = 0.2, 0.004
 _GOOD, _POOR = 0.75, 0.25  # of the gain that was foretold: above, the radius doubles; below, it is halved

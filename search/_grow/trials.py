@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._grow_columns import Columns
-from ._grow_coordinates import Coordinates
-from .history import FloatArray, History
-from .pareto import deb_order
+from ..history import FloatArray, History
+from ..pareto import deb_order
+from .columns import Columns
+from .coordinates import Coordinates
 
 _FIRST_RADIUS, _LEAST_RADIUS = 0.25, 0.05
 _CANDIDATES = 512
@@ -110,7 +110,7 @@ def _improvement(known: FloatArray, losses: FloatArray, points: FloatArray) -> F
     """Expected improvement (Jones et al. 1998, eq. 15) of each point over the least of the losses, `points`."""
     from scipy.stats import norm
 
-    from ..surrogates.gaussian_process import GaussianProcessSurrogate
+    from ...surrogates.gaussian_process import GaussianProcessSurrogate
 
     if len(known) < 3 or np.ptp(losses) == 0.0:
         return np.zeros(len(points))  # nothing to model: the first point drawn is as good as any

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.linalg import qr
 from scipy.stats import qmc
 
-from ..spaces.canonical import soup
-from ..spaces.row import RowSpace
-from ..spaces.space import Space
-from ..spaces.table import CoefficientTable
-from .history import FloatArray
-from .searcher import generator
+from ...spaces.canonical import soup
+from ...spaces.row import RowSpace
+from ...spaces.space import Space
+from ...spaces.table import CoefficientTable
+from ..history import FloatArray
+from ..searcher import generator
 
 _SOBOL_DIMENSIONS = 21_201  # as many as SciPy has direction numbers for
 _TRIED = 64  # shell points that tell whether a space holds the shell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .history import FloatArray
+from ..history import FloatArray
 
 _WIDTH = 0.5  # of the neighbourhood, as a ratio of losses
 _LEAST = 0.02  # of the steepest link, which no link falls below: noise can turn a flat one round

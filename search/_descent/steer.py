@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import InputError
-from .history import FloatArray
+from ...errors import InputError
+from ..history import FloatArray
 
 # How many iterates of the same excess the latest one counts for; without, multipliers swing past the bound.
 _DAMPING = 5.0

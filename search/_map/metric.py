@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..surrogates.warp import Warp, warp_of
-from .history import FloatArray
+from ...surrogates.warp import Warp, warp_of
+from ..history import FloatArray
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..spaces.canonical import soup
-from ..spaces.knots import DepthKnots
-from ..spaces.per import Per, Tied
-from ..spaces.quantised import Quantised
-from ..spaces.space import Space
-from .history import FloatArray
+from ...spaces.canonical import soup
+from ...spaces.knots import DepthKnots
+from ...spaces.per import Per, Tied
+from ...spaces.quantised import Quantised
+from ...spaces.space import Space
+from ..history import FloatArray
 
 _STEP = 1e-5  # of the derivative of a table by x, as a part of each coordinate's range
 

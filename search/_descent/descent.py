@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..errors import InputError
-from ..spaces.space import Space
-from ..spaces.table import CoefficientTable
-from ._adam import Adam
-from ._steer import Course, Steer, courses
-from .history import FloatArray, History
-from .searcher import Searcher
+from ...errors import InputError
+from ...spaces.space import Space
+from ...spaces.table import CoefficientTable
+from ..history import FloatArray, History
+from ..searcher import Searcher
+from .adam import Adam
+from .steer import Course, Steer, courses
 
 
 class Path(ABC):

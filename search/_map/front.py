@@ -8,11 +8,11 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from ._map_frame import Frame
-from ._map_model import Model, QuadraticModel
-from ._map_niches import evolve, reference_directions
-from ._map_pool import FILTERED, Pool
-from .history import FloatArray
+from ..history import FloatArray
+from .frame import Frame
+from .model import Model, QuadraticModel
+from .niches import evolve, reference_directions
+from .pool import FILTERED, Pool
 
 _LAYERS = 4  # rounds in which points that are not trusted make room for those they dominate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._map_niches import reference_directions
-from .history import FloatArray
+from ..history import FloatArray
+from .niches import reference_directions
 
 _EDGE = 0.02  # weight of an objective that a preference does not care for
 

@@ -9,12 +9,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..surrogates.quadratic import QuadraticSurrogate
-from ..surrogates.shared_process import SharedProcess
-from ._map_frame import Frame
-from ._map_guided import GuidedModel
-from ._map_metric import Metric, latent_of, losses_of
-from .history import FloatArray, Guides, History
+from ...surrogates.quadratic import QuadraticSurrogate
+from ...surrogates.shared_process import SharedProcess
+from ..history import FloatArray, Guides, History
+from .frame import Frame
+from .guided import GuidedModel
+from .metric import Metric, latent_of, losses_of
 
 Kind = Literal["quadratic", "process"]
 

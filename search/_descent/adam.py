@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .history import FloatArray
+from ..history import FloatArray
 
 
 class Adam:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..surrogates.link import MonotoneLink
-from ..surrogates.shared_process import SharedProcess
-from ._map_frame import Frame
-from ._map_metric import Metric, latent_of, losses_of
-from .history import FloatArray, Guides
+from ...surrogates.link import MonotoneLink
+from ...surrogates.shared_process import SharedProcess
+from ..history import FloatArray, Guides
+from .frame import Frame
+from .metric import Metric, latent_of, losses_of
 
 _EQUATIONS = 1500  # values and slopes that one process takes: its Cholesky factor then costs 0.05 s on one core
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -85,7 +86,9 @@ def test_nothing_is_evaluated_twice(make_config: MakeConfig, monkeypatch: pytest
 
 def _command(path: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mergesearch", "run", str(path)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # As many threads as in this process: the order in which a gradient is summed up, and so its last bit, follows them.
+    few = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=few)
 
 
 def _kill_midway(path: Path, folder: Path, moments: random.Random) -> None:

@@ -70,9 +70,12 @@ def rewards_of(answers: Sequence[Answer], reference: str) -> list[float]:
     rewards = []
     for answer in answers:
         reward = call_user(f"reward {reference}", function, prompt=answer.prompt, response=answer.response)
-        if not np.isfinite(np.asarray(reward, dtype=np.float64)):
+        try:
+            rewards.append(float(reward))
+        except (TypeError, ValueError):
+            rewards.append(np.nan)
+        if not np.isfinite(rewards[-1]):
             raise InputError(f"reward {reference} returned {reward!r} for {answer.response!r}; return a finite number")
-        rewards.append(float(reward))
     return rewards
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..plugins import check_options, load_plugin
+from ..plugins import call_user, check_options, load_plugin
 from ..search.recommend import Problem, Recommendation, recommend
 from ..search.searcher import Searcher
 from .config import SearchConfig
@@ -68,4 +68,5 @@ class Search:
 def _build(name: str, seed: int, options: dict[str, object]) -> Searcher:
     kind = load_plugin(name, f"{__name__.rsplit('.', 2)[0]}.search", Searcher)
     check_options(f"searcher '{name}'", kind, options, given=("seed",))
-    return kind(seed=seed, **options)
+    searcher: Searcher = call_user(f"searcher '{name}' with options {dict(options)}", kind, seed=seed, **options)
+    return searcher

@@ -15,6 +15,7 @@ from ..surrogates.shared_process import SharedProcess
 from ._map.frame import Frame
 from ._map.front import Front, predicted_front
 from ._map.model import Kind, Model, fitted
+from ._map.options import one_of, scale_of
 from ._map.pool import Pool, framed
 from ._map.spread import spread
 from .history import FloatArray, History
@@ -72,15 +73,13 @@ class Map(Searcher):
         gradients: Literal["used", "unused", "needed"] = "used",
     ) -> None:
         super().__init__(seed)
-        _refuse("surrogate", surrogate, ("quadratic", "process"))
-        _refuse("region", region, ("shell", "space"))
-        _refuse("gradients", gradients, ("used", "unused", "needed"))
+        one_of("surrogate", surrogate, ("quadratic", "process"))
+        one_of("region", region, ("shell", "space"))
+        one_of("gradients", gradients, ("used", "unused", "needed"))
         if (design is not None and design < 2) or (batch is not None and batch < 1):
             raise InputError(f"design is {design} and batch {batch}; give at least 2 trials, and 1")
-        if not (len(scale) == 2 and 0 <= scale[0] < scale[1]):
-            raise InputError(f"scale is {scale}; give [lowest, highest], neither negative nor turned round")
         self.design, self.batch, self.surrogate, self.region = design, batch, surrogate, region
-        self.scale = (float(scale[0]), float(scale[1]))
+        self.scale = scale_of(scale)
         self.gradients = gradients
         self._fronts: dict[bytes, tuple[Model, Front]] = {}
 
@@ -194,8 +193,3 @@ def _key(history: History, rows: int) -> bytes:
     for part in parts:
         digest.update(np.ascontiguousarray(part[:rows]).tobytes())
     return digest.digest()
-
-
-def _refuse(option: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise InputError(f"{option} is {value!r}; give {' or '.join(known)}")

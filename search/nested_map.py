@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from ._map.climb import Climb, Nest, Side
+from ._map.climb import Climb, Nest, Side, require_merges
 from ._map.frame import Frame
 from ._map.front import predicted_front
 from ._map.members import members
 from ._map.model import Kind, fitted
+from ._map.options import one_of, scale_of
 from ._map.pool import Pool
 from .history import FloatArray, History
 from .searcher import Searcher, generator
@@ -59,6 +60,9 @@ class NestedMap(Searcher):
         gradients: Literal["used", "unused", "needed"] = "used",
     ) -> None:
         super().__init__(seed)
+        one_of("choice", choice, ("chebyshev", "linear"))
+        one_of("surrogate", surrogate, ("quadratic", "process"))
+        one_of("gradients", gradients, ("used", "unused", "needed"))
         if samples is not None and samples < 3:
             raise InputError(f"samples is {samples}; give at least 3 merges for each node")
         for weights in preferences or ():
@@ -66,7 +70,7 @@ class NestedMap(Searcher):
                 raise InputError(f"preference {list(weights)} is none; give weights, none negative and not all zero")
         self.preferences, self.samples, self.balanced = preferences, samples, balanced
         self.choice, self.surrogate, self.gradients = choice, surrogate, gradients
-        self.scale = (float(scale[0]), float(scale[1]))
+        self.scale = scale_of(scale)
         self._choices: dict[tuple[bytes, ...], FloatArray] = {}
 
     def propose(self, history: History, rng: np.random.Generator) -> FloatArray | None:
@@ -77,6 +81,9 @@ class NestedMap(Searcher):
         """
         if not history.space.dimension:
             return None if history.tried(np.empty(0)) else np.empty(0)
+        self._weights(history)  # what does not fit is said before anything is evaluated
+        members(history)
+        require_merges(history.space)
         return next((x for x in self._wanted(history) if not history.tried(x)), None)
 
     def answers(self, history: History) -> list[FloatArray]:

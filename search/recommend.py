@@ -82,7 +82,12 @@ _RULES = (
     ),
     _Rule(
         "map",
-        lambda problem: problem.differentiable and problem.objectives > 1 and problem.dimension <= _PROCESS_DIMENSIONS,
+        lambda problem: (
+            problem.differentiable
+            and problem.objectives > 1
+            and problem.dimension <= _PROCESS_DIMENSIONS
+            and problem.trials > problem.dimension - problem.members + 1  # what its design wants beside the baselines
+        ),
         "gradients give it the whole front from few trials",
     ),
     _Rule(

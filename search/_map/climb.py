@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...spaces.per import Tied
+from ...spaces.space import Space
 from ...spaces.table import CoefficientTable
 from ..history import FloatArray, Guides, History
 from .members import base, losses_at, members, objectives, plan, scored
@@ -63,24 +64,19 @@ class Climb:
             left, right = (self.rows[side] for side in node.sides)
             plane = Pair(left, right, self.nest.reach)
             points = self.nest.design(plane)
-            xs = [self.x(plane.row(point)) for point in points]
+            reached = [reach_of(self.history.space, plane.row(point)) for point in points]
+            xs, within = [x for x, _ in reached], np.array([part for _, part in reached])
             yield from xs
             if not all(self.history.tried(x) for x in xs):
                 return
-            self.rows[node] = plane.row(self.nest.choose(self._side(plane, node, points, xs), self._of(node)))
+            side = self._side(plane, node, within[:, None] * points, xs)
+            row = plane.row(self.nest.choose(side, self._of(node)))
+            self.rows[node] = row * reach_of(self.history.space, row)[1]
         yield self.x(self.rows[self.root])
 
     def x(self, row: FloatArray) -> FloatArray:
-        """X of a row in the space; of the nearest row within its bounds where it lies beyond them."""
-        space = self.history.space
-        for shrink in np.linspace(1.0, 0.0, 21):
-            x = space.vector(CoefficientTable.tied(shrink * row, space.groups))
-            if x is not None:
-                return x
-        raise InputError(
-            f"the space does not contain the merge {row.round(4).tolist()} nor any part of it; nested MAP needs a box, "
-            "or a simplex with a scale"
-        )
+        """X of a row in the space, or of what of it lies within the bounds."""
+        return reach_of(self.history.space, row)[0]
 
     def _of(self, node: Node) -> FloatArray:
         weights = self.weights[objectives(self.history, node)]
@@ -110,4 +106,34 @@ class Climb:
             ),
             best=singles.min(axis=0),
             span=np.where(np.ptp(singles, axis=0) > 0, np.ptp(singles, axis=0), 1.0),
+        )
+
+
+def reach_of(space: Space, row: FloatArray) -> tuple[FloatArray, float]:
+    """X of a row, and 1; where the row lies beyond the bounds, of the largest part of it within, and that part.
+
+    Raises:
+        InputError: the space contains no part of it, the zero row included.
+    """
+    for part in np.linspace(1.0, 0.0, 21):
+        x = space.vector(CoefficientTable.tied(part * row, space.groups))
+        if x is not None:
+            return x, float(part)
+    raise InputError(
+        f"the space does not contain the merge {row.round(4).tolist()} nor any part of it; nested MAP needs a box, "
+        "or a simplex with a scale"
+    )
+
+
+def require_merges(space: Space) -> None:
+    """Refuse a space without merges in any ratio, such as soups of equal shares, or a grid.
+
+    Raises:
+        InputError: it is one.
+    """
+    row = 0.31 + 0.07 * np.sin(np.arange(1, space.members + 1))  # no ratio of two of them is a round number
+    if reach_of(space, row / space.members)[1] == 0.0:
+        raise InputError(
+            "the space contains no merges in any ratio, which nested MAP goes by; take kind box, or simplex with a "
+            "scale, without 'step'"
         )

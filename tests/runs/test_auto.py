@@ -52,7 +52,7 @@ def test_a_raised_budget_keeps_it(make_config: MakeConfig) -> None:
 
 def test_it_is_said_wherever_one_looks(make_config: MakeConfig, tmp_path: Path) -> None:
     path = tmp_path / "auto.yaml"
-    path.write_text(yaml.safe_dump(make_config(search="auto", budget__trials=11), sort_keys=False))
+    path.write_text(yaml.safe_dump(make_config(search="auto", budget__trials=13), sort_keys=False))
     runner = CliRunner()
     folder = tmp_path / "runs" / "bed"
     for command in (["validate", str(path)], ["run", str(path)], ["status", str(folder)]):

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from mergesearch.errors import InputError
+from mergesearch.search._map.climb import reach_of
 from mergesearch.search._map.tree import Node, dataset_evaluations, leaf_pairs, merged, tree
+from mergesearch.search.history import History
 from mergesearch.search.nested_map import NestedMap, preferred
 from mergesearch.spaces.box import Box
 from mergesearch.spaces.per import Per
+from mergesearch.spaces.quantised import Quantised
 from mergesearch.spaces.space import Space
+from mergesearch.spaces.subset import Subset
 
 from .map_truth import Truth, search
 
@@ -144,3 +148,24 @@ def test_options_out_of_range(options: dict[str, object], text: str) -> None:
 def test_preferences_of_another_length_are_refused() -> None:
     with pytest.raises(InputError, match=r"preference \[1, 2, 3\] has 3 weights for 2 objectives"):
         search(NestedMap(preferences=[[1, 2, 3]]), Truth(2), 10, gradients=False)
+
+
+def test_what_has_no_merges_or_no_sense_is_refused() -> None:
+    """Spaces and options that nested MAP cannot follow, before anything is evaluated."""
+    empty = np.empty((0, 2))
+    for space in (Subset(2), Quantised(Box(2, 0.0, 1.0), 0.5)):
+        history = History(space, 0, empty, empty, empty, np.empty((0, 0)))
+        with pytest.raises(InputError, match="contains no merges in any ratio"):
+            NestedMap().ask(history)
+    with pytest.raises(InputError, match="choice is 'lin'; give chebyshev or linear"):
+        NestedMap(choice="lin")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"scale is \[3.0, 1.0\]; give"):
+        NestedMap(scale=[3.0, 1.0])
+
+
+def test_merges_beyond_the_bounds_count_where_they_were_evaluated() -> None:
+    """A row that the space holds only a part of is known by that part."""
+    x, part = reach_of(Box(2, 0.0, 1.0), np.array([1.6, 0.4]))
+    assert 0 < part < 1
+    np.testing.assert_allclose(x, part * np.array([1.6, 0.4]))
+    assert reach_of(Box(2, 0.0, 1.0), np.array([0.3, 0.4]))[1] == 1.0

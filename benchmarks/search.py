@@ -103,7 +103,7 @@ def measure(quick: bool) -> Outcome:
         finally:
             shutil.rmtree(out)
     note = (
-        f"Median [quartiles] over the seeds, 'trials' evaluations each, baselines and greedy pass included. Scores "
+        f"Median [quartiles] over the seeds; 'trials' are evaluations, baselines and greedy pass included. Scores "
         f"of search samples (split {SPLIT}, on which nothing was tuned). Seconds: of a whole run, scoring included."
     )
     return Outcome("Searchers on the zoo", rows, targets, note)

@@ -75,7 +75,7 @@ _RULES = (
             and problem.members < problem.dimension
             and problem.trials < _GROWING * problem.dimension
         ),
-        "gradients and steps from coarse to fine suit several rows of coefficients and less than two trials per dimension",
+        "gradients and steps from coarse to fine suit rows of coefficients and less than two trials per dimension",
     ),
     _Rule(
         "nsga2",

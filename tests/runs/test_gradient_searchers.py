@@ -115,7 +115,7 @@ def test_learned_soup_needs_one_live_model_beside_the_bank(tmp_path: Path) -> No
     """Resident are base, deltas and one model; searching adds no copy of a model."""
     script = Path(__file__).with_name("wide_layers.py")
     for step in ("write", "learn"):
-        command = [sys.executable, script, step, tmp_path]
+        command = [sys.executable, str(script), step, str(tmp_path)]
         alone = {**os.environ, "OMP_NUM_THREADS": "1"}  # every thread would add buffers of its own
         found = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
     opened, searching, losses = map(int, found.stdout.split()[-3:])

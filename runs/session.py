@@ -112,7 +112,8 @@ def open_session(config: Config) -> Session:
     baselines = _baselines(config, space, opened)
     bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores))
     scalarise = config.search.scalarise is not None and len(objectives.each) > 1
-    differentiable = panel.differentiable()
+    asked = search is None or search.searcher.gradients != "unused"  # evaluators may have to prepare for it
+    differentiable = panel.differentiable() if asked else {}
     search = search or Search.recommended_for(
         _problem(config, baselines, objectives, differentiable), config.search, folder
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Literal
 
@@ -23,21 +22,6 @@ from .searcher import Searcher, generator
 
 _SHELL = (0.2, 2.0)
 _LARGEST_DESIGN = 90  # trials before the first front beyond eight coordinates, where a ridge takes over
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What was predicted of re-evaluated trials before they were evaluated, beside what came out.
-
-    Attributes:
-        rows: of the history, `trials`.
-        predicted: losses, float64, `trials x objectives`.
-        real: losses, float64, `trials x objectives`.
-    """
-
-    rows: tuple[int, ...]
-    predicted: FloatArray
-    real: FloatArray
 
 
 class Map(Searcher):
@@ -105,25 +89,20 @@ class Map(Searcher):
             raise InputError(f"{len(history)} trials predict no front; finish at least 2")
         return self.predicted(history, len(history))[1]
 
-    def predictions(self, history: History) -> Predictions:
-        """What was predicted of the trials that were chosen from a predicted front, beside their scores."""
-        frame, first = self.frame(history), self.design_size(history)
-        size = self.batch_size(frame)
-        found: list[FloatArray] = []
-        for start in range(first, len(history), size):
-            model, _ = self.predicted(history, start)
-            z = frame.coordinates(history.x[start : start + size])
-            found.extend(model.losses(model.latent(z)))
-        real = history.losses[first:]
-        return Predictions(tuple(range(first, len(history))), np.array(found).reshape(real.shape), real)
-
     def forecasts(self, history: History) -> dict[int, FloatArray]:
-        """`predictions` of the trials that are no baselines, by row of the history."""
-        if not history.space.dimension or len(history) <= self.design_size(history):
+        """What the front's rounds predicted of their trials, by row of the history; nothing of baselines."""
+        if not history.space.dimension:
             return {}
-        found = self.predictions(history)
-        pairs = zip(found.rows, found.predicted, strict=True)
-        return {row: losses for row, losses in pairs if row >= history.baselines}
+        found: dict[int, FloatArray] = {}
+        frame = self.frame(history)
+        size = self.batch_size(frame)
+        for start in range(self.design_size(history), len(history), size):
+            rows = range(max(start, history.baselines), min(start + size, len(history)))
+            if rows:
+                model, _ = self.predicted(history, start)
+                losses = model.losses(model.latent(frame.coordinates(history.x[rows.start : rows.stop])))
+                found.update(zip(rows, losses, strict=True))
+        return found
 
     def chosen(self, history: History, rows: int) -> FloatArray:
         """Points to evaluate once `rows` trials are finished, best first, x, `points x dimension`."""

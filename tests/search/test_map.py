@@ -101,10 +101,9 @@ def test_rounds_are_predicted_and_then_scored() -> None:
     """After the design come batches of the front; what was predicted of them stands beside what came out."""
     truth, searcher = Truth(3), Map(seed=2)
     history = search(searcher, truth, 30, gradients=False)
-    found = searcher.predictions(history)
-    assert found.rows == tuple(range(20, 30))
-    assert np.array_equal(found.real, history.losses[20:])
-    assert np.abs(found.predicted - found.real).mean() < 0.1
+    found = searcher.forecasts(history)
+    assert list(found) == list(range(20, 30))
+    assert np.abs(np.array(list(found.values())) - history.losses[20:]).mean() < 0.1
     assert len(np.unique(history.x, axis=0)) == 30
 
 

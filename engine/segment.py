@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 
 from .adapter import LowRank
 from .layout import Slot
+from .storage.delta import Delta
+from .tiers.device import DeviceTier
+from .tiers.tier import Part, Tier
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,36 @@ class Segment:
         scales: what each block of each buffer is multiplied with, `active x columns`; powers of two.
         factors: tensor name -> member number -> factored delta.
         patches: member number (-1 for the base) -> corrections that make the vertex exact.
+        tier: where base and deltas lie.
     """
 
     slots: tuple[Slot, ...]
     base: torch.Tensor
     active: int
     columns: tuple[int, ...]
-    deltas: tuple[torch.Tensor, ...]
+    deltas: tuple[Delta, ...]
     scales: torch.Tensor
     factors: Mapping[str, Mapping[int, LowRank]]
     patches: Mapping[int, Patch]
+    tier: Tier = field(default_factory=DeviceTier)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the live weights are."""
+        return self.scales.device
 
     @property
     def changed(self) -> frozenset[str]:
         """Names of the tensors that any member changes."""
         return frozenset(slot.name for slot in self.slots if slot.first < self.active) | frozenset(self.factors)
+
+    def parts(self) -> Iterator[Part]:
+        """The blocks that dense deltas change, part by part; a part is valid until the next is asked for."""
+        return self.tier.stream(self.base, self.deltas, self.device, self.active)
+
+    def new_weights(self) -> torch.Tensor:
+        """A new buffer on the device, which holds the base."""
+        weights = torch.empty(self.base.shape, dtype=self.base.dtype, device=self.device)
+        for part in self.tier.stream(self.base, (), self.device, len(self.base)):
+            weights[part.start : part.stop] = part.base
+        return weights

@@ -1,4 +1,4 @@
 """The engine: opens checkpoints, keeps their deltas, and writes any candidate into the live model in one pass.
 
-Needs torch, numpy and safetensors only; transformers and peft where models are loaded by their configuration.
+Needs torch, numpy, psutil and safetensors only; transformers and peft where models are loaded by their configuration.
 """

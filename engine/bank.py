@@ -10,22 +10,29 @@ from functools import cached_property
 import torch
 
 from ..errors import InputError
+from .adapter import LowRank
 from .building import SegmentBuilder
+from .layout import Slot
 from .member import BankOptions, Member
-from .segment import Segment
+from .segment import Patch, Segment
+from .storage.delta import SparseDelta, TunedWeights
+from .storage.delta import tensors as tensors_of
+from .tensors import Kind, kinds_of
+from .tiers.tier import Tier
 
 
 @dataclass(frozen=True)
 class DeltaBank:
-    """Base and deltas of all members on one device. Immutable; built by `build_bank`.
+    """Base and deltas of all members, on every device that the model stands on. Immutable; built by `build_bank`.
 
     Attributes:
         members: names, in the order of the coefficient table's columns.
-        segments: one per dtype.
-        storage: `exact` (fp32) or `fp16`.
+        segments: one per device and dtype.
+        storage: how the deltas are kept: name of a file in `engine/storage`.
         content: digest of all tensors read while it was built.
         identical: names of members that do not differ from their anchor in any tensor.
         twins: pairs of names, first and later, of further members whose tensors are the same.
+        errors: member -> ‖d − d̂‖ / ‖d‖ of its dense deltas, d̂ being what is read back; 0 where nothing is lost.
     """
 
     members: tuple[str, ...]
@@ -34,6 +41,7 @@ class DeltaBank:
     content: str
     identical: tuple[str, ...]
     twins: tuple[tuple[str, str], ...]
+    errors: Mapping[str, float]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -41,9 +49,9 @@ class DeltaBank:
         return hashlib.sha256(repr((self.content, self.storage, self.members)).encode()).hexdigest()
 
     @property
-    def device(self) -> torch.device:
-        """Where the bank lies."""
-        return self.segments[0].base.device
+    def devices(self) -> tuple[torch.device, ...]:
+        """Where the live weights stand, each device once."""
+        return tuple(dict.fromkeys(segment.device for segment in self.segments))
 
     @property
     def names(self) -> list[str]:
@@ -51,49 +59,69 @@ class DeltaBank:
         return [slot.name for segment in self.segments for slot in segment.slots]
 
     @property
+    def loss(self) -> str:
+        """What the storage lost of each member's deltas, in one line for people; empty where it loses nothing."""
+        lossy = {name: error for name, error in self.errors.items() if error}
+        if not lossy:
+            return ""
+        each = ", ".join(f"{name} {error:.1e}" for name, error in lossy.items())
+        worst = max(lossy, key=lambda name: lossy[name])
+        return f"{self.storage} deltas, relative error: {each}; largest {lossy[worst]:.1e} ({worst})"
+
+    @property
     def bytes(self) -> int:
         """Size of base, deltas, factors and patches."""
-        tensors = [t for s in self.segments for t in (s.base, s.scales, *s.deltas)]
+        tensors = [t for s in self.segments for t in (s.base, s.scales)]
+        tensors += [t for s in self.segments for delta in s.deltas for t in tensors_of(delta)]
         tensors += [t for s in self.segments for patch in s.patches.values() for t in (patch.index, patch.value)]
         factors = [f for s in self.segments for by_member in s.factors.values() for f in by_member.values()]
         tensors += [side for factor in factors for side in (factor.up, factor.down)]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
+# What a bank consists of, by name: the vocabulary of its file.
+KINDS = {kind.__name__: kind for kind in (DeltaBank, Segment, Patch, Slot, LowRank, SparseDelta, TunedWeights)}
+
+
+def grouped(kinds: Mapping[str, Kind]) -> dict[Kind, list[str]]:
+    """Names of the tensors of each device and dtype, in the given order: what one segment holds."""
+    names: dict[Kind, list[str]] = {}
+    for name, kind in kinds.items():
+        names.setdefault(kind, []).append(name)
+    return names
+
+
 def build_bank(
-    tensors: Mapping[str, torch.Tensor], members: Sequence[Member], options: BankOptions | None = None
+    tensors: Mapping[str, torch.Tensor],
+    members: Sequence[Member],
+    options: BankOptions | None = None,
+    tier: Tier | None = None,
 ) -> DeltaBank:
-    """Read every member once, tensor by tensor, and lay out its deltas on the device of `tensors`.
+    """Read every member once, tensor by tensor, and lay out its deltas for live weights on the devices of `tensors`.
 
     Args:
         tensors: the base's floating tensors by name, in the live model's dtypes; they are copied.
         members: what to merge; at least one.
         options: storage and transform.
+        tier: where base and deltas are to lie; on the devices themselves where left out.
 
     Raises:
-        InputError: no members.
+        InputError: no members, or no room for them.
         CheckpointError: a tensor is not finite; names member and tensor.
     """
     if not members:
         raise InputError("there are no members to merge; name at least one fine-tuned checkpoint")
-    builder = SegmentBuilder(members, options or BankOptions())
-    by_dtype: dict[torch.dtype, list[str]] = {}
-    for name, tensor in tensors.items():
-        by_dtype.setdefault(tensor.dtype, []).append(name)
-    segments = tuple(builder.build(tensors, names) for names in by_dtype.values())
+    options = options or BankOptions()
+    builder = SegmentBuilder(members, options, tier)
+    segments = tuple(builder.build(tensors, names) for names in grouped(kinds_of(tensors)).values())
     used = {column for s in segments for column in s.columns}
     used |= {member for s in segments for by_member in s.factors.values() for member in by_member}
-    digests: dict[str, str] = {}
-    twins = [
-        (digests[digest], members[number].name)
-        for number, digest in ((number, builder.digest(number)) for number in sorted(used))
-        if digests.setdefault(digest, members[number].name) != members[number].name
-    ]
     return DeltaBank(
         members=tuple(member.name for member in members),
         segments=segments,
-        storage=builder.options.storage,
+        storage=options.storage,
         content=builder.content,
         identical=tuple(member.name for number, member in enumerate(members) if number not in used),
-        twins=tuple(twins),
+        twins=builder.digests.twins(used),
+        errors=builder.errors,
     )

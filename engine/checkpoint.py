@@ -33,11 +33,25 @@ class Checkpoint(ABC):
         path: the file or folder.
         folder: the folder with configuration and tokenizer; None for a lone file, whose neighbours may belong to
             another model.
+        stem: what the names of weight files in such a folder start with.
+        pipeline: the folder of the diffusion pipeline that it is the denoiser of, if one was given.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stem: str = "model") -> None:
         self.path = path
         self.folder: Path | None = path if path.is_dir() else None
+        self.stem = stem
+        self.pipeline: Path | None = None
+
+    @property
+    def single(self) -> str:
+        """Name of the safetensors file of a folder that has one."""
+        return f"{self.stem}.safetensors"
+
+    @property
+    def index(self) -> str:
+        """Name of the file that lists the shards of a folder that has several."""
+        return f"{self.single}.index.json"
 
     @property
     @abstractmethod

@@ -13,8 +13,9 @@ from torch import nn
 
 from .adapter import AdapterCheckpoint
 from .checkpoint import Checkpoint
+from .diffusion import is_diffusers
 from .loading import load_transformers, target_without_files
-from .safetensors_checkpoint import SINGLE, SafetensorsCheckpoint
+from .safetensors_checkpoint import SafetensorsCheckpoint
 from .source import stored_names
 from .tensors import floating_tensors
 
@@ -27,7 +28,7 @@ class ConvertedCheckpoint(SafetensorsCheckpoint):
 
     def __init__(self, original: Checkpoint, model: nn.Module) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="mergesearch-")
-        file = Path(self._temporary.name) / SINGLE
+        file = Path(self._temporary.name) / original.single
         save_file({name: value.detach().contiguous() for name, value in floating_tensors(model).items()}, file)
         super().__init__(file)
         self.folder = original.folder
@@ -40,6 +41,8 @@ def under_live_names(checkpoint: Checkpoint, model: nn.Module) -> Checkpoint:
     returned as it is, for the comparison with the base names what is wrong with it.
     """
     if checkpoint.folder is None or not checkpoint.config or isinstance(checkpoint, AdapterCheckpoint):
+        return checkpoint
+    if is_diffusers(checkpoint):
         return checkpoint
     target = target_without_files(model)
     if len(stored_names(checkpoint, target)) == len(target.headers):

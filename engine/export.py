@@ -14,21 +14,25 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ..errors import InputError
+from .bound import BoundModel
 from .checkpoint import Checkpoint, read_json
 from .converted import ConvertedCheckpoint
-from .live import LiveModel
-from .safetensors_checkpoint import INDEX, SINGLE, SafetensorsCheckpoint
+from .diffusion import copy_components, is_diffusers
+from .safetensors_checkpoint import SafetensorsCheckpoint
 from .source import Source
+from .tensors import floating_tensors, tied_names
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.index.json", "*.gguf", "*.msgpack", "*.h5")
 
 
-def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mapping[str, Any]) -> list[Path]:
+def export_model(live: BoundModel[Any], base: Source, destination: Path, recipe: Mapping[str, Any]) -> list[Path]:
     """Write the live weights under the base's tensor names, with its configuration and tokenizer.
 
     The folder appears complete or not at all. Tensors are stored bit for bit as they are live; tied tensors are
     stored as often as in the base's files. The recipe goes into the safetensors metadata, as JSON, but for models
     that transformers converts, whose files it writes itself.
+
+    Where the base was given as a diffusion pipeline, the folder is a pipeline, too: its other components are copied.
 
     Args:
         live: the model as `write` left it.
@@ -50,11 +54,11 @@ def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mappi
     draft = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}")
     try:
         draft.mkdir(parents=True)
-        _copy_companions(base.checkpoint, draft)
+        inside = _copy_companions(base.checkpoint, draft)
         if isinstance(base.checkpoint, ConvertedCheckpoint):
-            files = _write_converted(live, draft)
+            files = _write_converted(live, inside)
         else:
-            files = _write_weights(live, base, draft, recipe)
+            files = _write_weights(live, base, inside, recipe)
         for file in files:
             file.chmod(draft.stat().st_mode & 0o666)  # safetensors keeps its files to their owner
         if destination.exists():
@@ -65,40 +69,55 @@ def export_model(live: LiveModel, base: Source, destination: Path, recipe: Mappi
         raise InputError(f"cannot write to '{destination}' ({reason}); give another folder") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return [destination / file.name for file in files]
+    return [destination / file.relative_to(draft) for file in files]
 
 
-def _copy_companions(base: Checkpoint, draft: Path) -> None:
+def _copy_companions(base: Checkpoint, draft: Path) -> Path:
+    """Copy all but the weights, and a pipeline's other components; return the folder for the weights."""
+    inside = draft
+    if base.pipeline and base.folder:
+        inside = draft / base.folder.name
+        inside.mkdir()
+        _copy_files(base.pipeline, draft)
+        copy_components(base.pipeline, draft, besides=base.folder.name)
+    if base.folder:
+        _copy_files(base.folder, inside)
+    return inside
+
+
+def _copy_files(folder: Path, draft: Path) -> None:
     """Copy configuration, tokenizer, chat template, model card: all that is no weight."""
-    if base.folder is None:
-        return
-    for path in sorted(base.folder.iterdir()):
+    for path in sorted(folder.iterdir()):
         if path.is_file() and not any(path.match(pattern) for pattern in _WEIGHTS):
             shutil.copy2(path, draft / path.name)
 
 
-def _write_weights(live: LiveModel, base: Source, draft: Path, recipe: Mapping[str, Any]) -> list[Path]:
+def _write_weights(live: BoundModel[Any], base: Source, draft: Path, recipe: Mapping[str, Any]) -> list[Path]:
     metadata = {"format": "pt", "mergesearch": json.dumps(recipe, sort_keys=True)}
     names = base.stored_as()
     tensors = live.tensors()
     shards = _shards(base.checkpoint)
     total = 0
     for file, stored in shards.items():
-        content = {name: tensors[names[name]] if name in names else base.checkpoint.read(name) for name in stored}
-        save_file({name: _apart(value) for name, value in content.items()}, draft / file, metadata)
+        values = ((name, tensors[names[name]] if name in names else base.checkpoint.read(name)) for name in stored)
+        content = {name: _apart(value) for name, value in values}
+        save_file(content, draft / file, metadata)
         total += sum(value.numel() * value.element_size() for value in content.values())
     if len(shards) > 1:
         weight_map = {name: file for file, stored in shards.items() for name in stored}
         index = {"metadata": {**_index_metadata(base.checkpoint), "total_size": total}, "weight_map": weight_map}
-        (draft / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    _note_dtype(draft, tensors)
+        (draft / base.checkpoint.index).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    if not is_diffusers(base.checkpoint):
+        _note_dtype(draft, floating_tensors(live.model))
     return [draft / file for file in shards]
 
 
-def _write_converted(live: LiveModel, draft: Path) -> list[Path]:
+def _write_converted(live: BoundModel[Any], draft: Path) -> list[Path]:
     """Let transformers turn the weights back into the names and shards that the base's files have."""
     save: Any = live.model.save_pretrained  # a method of transformers' models, which alone are converted
-    save(draft, state_dict={name: _apart(value) for name, value in live.model.state_dict().items()})
+    tensors, tied = live.tensors(), tied_names(live.model)
+    state = ((name, tensors.get(tied.get(name, name), value)) for name, value in live.model.state_dict().items())
+    save(draft, state_dict={name: _apart(value) for name, value in state})
     return sorted(draft.glob("*.safetensors"))
 
 
@@ -110,15 +129,15 @@ def _apart(value: torch.Tensor) -> torch.Tensor:
 def _shards(base: Checkpoint) -> dict[str, list[str]]:
     """File name -> stored names, as the base has them; one file where the base is no safetensors checkpoint."""
     if not isinstance(base, SafetensorsCheckpoint):
-        return {SINGLE: list(base.headers)}
+        return {base.single: list(base.headers)}
     files: dict[str, list[str]] = {}
     for name, path in base.shards.items():
-        files.setdefault(path.name if base.folder else SINGLE, []).append(name)
+        files.setdefault(path.name if base.folder else base.single, []).append(name)
     return files
 
 
 def _index_metadata(base: Checkpoint) -> Mapping[str, Any]:
-    metadata: Mapping[str, Any] = read_json(base.path / INDEX).get("metadata", {})
+    metadata: Mapping[str, Any] = read_json(base.path / base.index).get("metadata", {})
     return metadata
 
 

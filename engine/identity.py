@@ -12,6 +12,7 @@ from .checkpoint import Checkpoint, read_json
 
 # Keys of config.json that change what the weights mean while the shapes may stay the same.
 _KEYS = (
+    "_class_name",
     "model_type",
     "num_hidden_layers",
     "num_attention_heads",
@@ -22,6 +23,7 @@ _KEYS = (
     "num_heads",
     "encoder_attention_heads",
     "decoder_attention_heads",
+    "attention_head_dim",
     "vocab_size",
 )
 

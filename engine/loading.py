@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,24 @@ from torch import nn
 from ..errors import CheckpointError, InputError, nearest
 from ..plugins import load_object
 from .checkpoint import Checkpoint, TensorHeader
+from .diffusion import is_diffusers, load_diffusers
+from .quiet import quiet
 from .source import Target, stored_names
 from .tensors import floating_tensors, tied_names
 
 _DTYPES = {str(dtype)[6:]: dtype for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64)}
 
 
-def load_model(base: Checkpoint, network: str | None, dtype: str | None = None) -> nn.Module:
+def load_model(
+    base: Checkpoint, network: str | None, dtype: str | None = None, options: Mapping[str, Any] | None = None
+) -> nn.Module:
     """Return the base as a module on the CPU, in evaluation mode.
 
     Args:
         base: the base's checkpoint.
-        network: `module:function` that builds the untrained module; None for a transformers folder.
+        network: `module:function` that builds the untrained module; None for a folder of transformers or diffusers.
         dtype: name of the floating dtype to run in; None for the stored one, or the one that `network` builds.
+        options: further ones of `from_pretrained`, for folders of transformers: to load onto other devices.
 
     Raises:
         InputError: unknown dtype; no `network` given for a lone file, or it builds no module.
@@ -37,11 +40,13 @@ def load_model(base: Checkpoint, network: str | None, dtype: str | None = None) 
     _ = base.headers  # a broken file is named here, before anything else stumbles over it
     if network:
         model = _build(network, base)
+    elif is_diffusers(base):
+        return load_diffusers(base, wanted).eval()
     elif base.folder and base.config:
-        model, _ = load_transformers(base.folder, base.config, wanted)
+        model, _ = load_transformers(base.folder, base.config, wanted, **(options or {}))
     else:
         raise InputError(
-            f"'{base.path}' is no transformers folder, so its architecture is unknown; "
+            f"'{base.path}' is no folder of transformers or diffusers, so its architecture is unknown; "
             "set models.network to a function that builds the module (module:function or file.py:function)"
         )
     return model.to(wanted).eval() if wanted else model.eval()
@@ -87,7 +92,7 @@ def _build(network: str, base: Checkpoint) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"models.network '{network}' returns a {type(model).__name__}, no torch module; return one")
     try:
-        model.load_state_dict({name: base.read(name) for name in base.headers})
+        model.load_state_dict(_under_all_names({name: base.read(name) for name in base.headers}, tied_names(model)))
     except RuntimeError as error:
         differences = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
         raise CheckpointError(
@@ -96,8 +101,18 @@ def _build(network: str, base: Checkpoint) -> nn.Module:
     return model
 
 
-def load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype | None) -> tuple[nn.Module, bool]:
+def _under_all_names(tensors: dict[str, torch.Tensor], tied: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """Complete what files hold of tied tensors, which safetensors keeps under one of their names only."""
+    found = {first: tensors[further] for further, first in tied.items() if further in tensors} | tensors
+    return {further: found[first] for further, first in tied.items() if first in found} | found
+
+
+def load_transformers(
+    folder: Path, config: dict[str, Any], dtype: torch.dtype | None, **options: Any
+) -> tuple[nn.Module, bool]:
     """Load a folder with the class that its configuration names; also, whether its files had every tensor.
+
+    Further options are those of `from_pretrained`.
 
     Raises:
         CheckpointError: the architecture is unknown, or the files cannot be loaded.
@@ -113,31 +128,16 @@ def load_transformers(folder: Path, config: dict[str, Any], dtype: torch.dtype |
             "upgrade transformers, or set models.network to a function that builds the module"
         )
     try:
-        with _quiet_transformers():
-            model, found = architecture.from_pretrained(folder, dtype=dtype or "auto", output_loading_info=True)
+        with quiet(transformers.utils.logging):
+            loaded = architecture.from_pretrained(folder, dtype=dtype or "auto", output_loading_info=True, **options)
     except (RuntimeError, ValueError, OSError, StrictDataclassError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(
             f"transformers cannot load '{folder}' as {architecture.__name__} ({reason}); copy or download it again"
         ) from error
+    model, found = loaded
     complete = not (found["missing_keys"] or found["mismatched_keys"] or found["unexpected_keys"])
     return model, complete
-
-
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No advice and no progress bars from transformers while a model is loaded; errors come as exceptions."""
-    from transformers.utils import logging as shown
-
-    verbosity, bars = shown.get_verbosity(), shown.is_progress_bar_enabled()
-    shown.set_verbosity(logging.ERROR)
-    shown.disable_progress_bar()
-    try:
-        yield
-    finally:
-        shown.set_verbosity(verbosity)
-        if bars:
-            shown.enable_progress_bar()
 
 
 def _dtype(name: str | None) -> torch.dtype | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
-from ..errors import InputError
+import torch
+
+from ..plugins import load_plugin
 from .source import Source
+from .storage.storage import Storage
 from .transforms.transform import Transform
-
-STORAGES = ("exact", "fp16")
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,34 @@ class BankOptions:
     """How deltas are stored and what is done to them first.
 
     Attributes:
-        storage: `exact` or `fp16`.
+        storage: name of a file in `engine/storage`.
         transform: T of t = T(d), or None for the deltas themselves.
+
+    Raises:
+        InputError: nothing is called like the storage.
     """
 
     storage: str = "exact"
     transform: Transform | None = None
 
     def __post_init__(self) -> None:
-        if self.storage not in STORAGES:
-            raise InputError(f"storage '{self.storage}' is unknown; give one of {', '.join(STORAGES)}")
+        _storage(self.storage)
+
+    @cached_property
+    def kept(self) -> Storage:
+        """The storage itself."""
+        return _storage(self.storage)
+
+    def keeps_weights(self, member: Member, names: Collection[str], dtype: torch.dtype) -> bool:
+        """Whether a member's own weights are kept in place of its deltas of the tensors `names`, which are of `dtype`.
+
+        They give the same deltas where these are the difference to the base, and both are in the same 16-bit dtype.
+        """
+        if not self.kept.tuned or self.transform or member.anchor or dtype.itemsize != 2:
+            return False
+        headers = member.source.checkpoint.headers
+        return all(headers[key].dtype == dtype for key, name in member.source.stored_as().items() if name in names)
+
+
+def _storage(name: str) -> Storage:
+    return load_plugin(name, f"{__name__.rpartition('.')[0]}.storage", Storage)()

@@ -10,14 +10,19 @@ from ..errors import CheckpointError
 from .adapter import CONFIG as ADAPTER_CONFIG
 from .adapter import AdapterCheckpoint
 from .checkpoint import Checkpoint
-from .safetensors_checkpoint import INDEX, SINGLE, SafetensorsCheckpoint
+from .diffusion import PIPELINE, STEM, denoiser_of
+from .safetensors_checkpoint import SafetensorsCheckpoint
 from .torch_checkpoint import SUFFIXES, TorchCheckpoint
+
+_STEMS = ("model", STEM)
+_PICKLED = {"pytorch_model.bin": "model", "model.pt": "model", f"{STEM}.bin": STEM}
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:
     """Open a Hugging Face folder, a safetensors file, a torch state dict or a LoRA adapter; reads no tensor.
 
-    A name `owner/model` that is no local path is fetched from the Hugging Face hub.
+    Of the folder of a diffusion pipeline it is the denoiser. A name `owner/model` that is no local path is fetched
+    from the Hugging Face hub.
 
     Raises:
         CheckpointError: nothing there, or nothing that can be opened.
@@ -83,17 +88,24 @@ def _fetch(repository: str) -> Path:
 def _open_folder(folder: Path) -> Checkpoint:
     if (folder / ADAPTER_CONFIG).is_file():
         return AdapterCheckpoint(folder)
-    if (folder / INDEX).is_file() or (folder / SINGLE).is_file():
-        return SafetensorsCheckpoint(folder)
-    for name in ("pytorch_model.bin", "model.pt"):
+    if (folder / PIPELINE).is_file():
+        checkpoint = _open_folder(folder / denoiser_of(folder))
+        checkpoint.pipeline = folder
+        return checkpoint
+    for stem in _STEMS:
+        checkpoint = SafetensorsCheckpoint(folder, stem)
+        if (folder / checkpoint.index).is_file() or (folder / checkpoint.single).is_file():
+            return checkpoint
+    for name, stem in _PICKLED.items():
         if (folder / name).is_file():
-            return TorchFolder(folder, name)
-    raise CheckpointError(f"folder '{folder}' holds no {SINGLE}, {INDEX}, pytorch_model.bin or {ADAPTER_CONFIG}")
+            return TorchFolder(folder, name, stem)
+    known = [f"{stem}.safetensors{end}" for stem in _STEMS for end in ("", ".index.json")]
+    raise CheckpointError(f"folder '{folder}' holds no {', '.join([*known, *_PICKLED, PIPELINE])} or {ADAPTER_CONFIG}")
 
 
 class TorchFolder(TorchCheckpoint):
     """A Hugging Face folder whose weights are one torch file."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        super().__init__(folder / name)
+    def __init__(self, folder: Path, name: str, stem: str) -> None:
+        super().__init__(folder / name, stem)
         self.folder = folder

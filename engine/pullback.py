@@ -42,7 +42,7 @@ class CoefficientGradient:
     @property
     def members(self) -> FloatArray:
         """∂L/∂C, float64, `groups x members`."""
-        return np.asarray(sum(total.double().cpu() for total in self._sums).numpy(), dtype=np.float64)  # type: ignore[union-attr]
+        return np.asarray(sum(total.cpu().double() for total in self._sums).numpy(), dtype=np.float64)  # type: ignore[union-attr]
 
     @contextmanager
     def collecting(self, tensors: dict[str, torch.Tensor]) -> Iterator[None]:

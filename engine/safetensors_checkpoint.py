@@ -12,9 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
 from .checkpoint import Checkpoint, TensorHeader, read_json
-
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+from .devices import HOST
 
 _DTYPES = {
     "F64": torch.float64,
@@ -40,13 +38,13 @@ class SafetensorsCheckpoint(Checkpoint):
     @cached_property
     def shards(self) -> dict[str, Path]:
         """File that holds each tensor, by the tensor's name, in file order."""
-        if self.path.is_dir() and (self.path / INDEX).is_file():
-            weight_map = read_json(self.path / INDEX).get("weight_map")
+        if self.path.is_dir() and (self.path / self.index).is_file():
+            weight_map = read_json(self.path / self.index).get("weight_map")
             if not isinstance(weight_map, dict) or not weight_map:
-                raise CheckpointError(f"'{self.path / INDEX}' names no shards under 'weight_map'; copy it again")
+                raise CheckpointError(f"'{self.path / self.index}' names no shards under 'weight_map'; copy it again")
             files = [self.path / name for name in sorted(set(weight_map.values()))]
         else:
-            files = [self.path / SINGLE if self.path.is_dir() else self.path]
+            files = [self.path / self.single if self.path.is_dir() else self.path]
         return {name: file for file in files for name in _names(file)}
 
     @cached_property
@@ -81,6 +79,6 @@ def _open(file: Path) -> safe_open:
     if not file.is_file():
         raise CheckpointError(f"no file '{file}'; check the path, or copy the missing shard")
     try:
-        return safe_open(str(file), framework="pt", device="cpu")
+        return safe_open(str(file), framework="pt", device=HOST.type)
     except SafetensorError as error:
         raise CheckpointError(f"'{file}' is truncated or no safetensors file ({error}); copy it again") from error

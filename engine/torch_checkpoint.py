@@ -12,6 +12,7 @@ import torch
 
 from ..errors import CheckpointError
 from .checkpoint import Checkpoint, TensorHeader
+from .devices import HOST
 
 SUFFIXES = {".pt", ".pth", ".bin", ".ckpt"}
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -51,7 +52,7 @@ def _load(path: Path) -> object:
         raise CheckpointError(f"no file '{path}'; check the path, or copy the missing file")
     try:
         # Files from before torch 1.6 are no archives, and cannot be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location=HOST, weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"'{path}' holds more than plain tensors and could run code; save its state_dict() as safetensors"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ def undisturbed(model: Any | None = None, gradients: bool = False) -> Iterator[N
 
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is what must be restored
     training = [module for module in model.modules() if module.training] if model is not None else []
-    devices = {torch.device("cpu"), torch.device("cpu") if model is None else device_of(model)}
     with ExitStack() as stack:
-        for device in devices:
+        for device in {torch.default_generator.device, *(tensor.device for tensor in _tensors(model))}:
             stack.enter_context(_seeded(device))
         # Not inference_mode: a buffer that a model fills in such a pass could not take part in a later backward pass.
         stack.enter_context(torch.set_grad_enabled(gradients))
@@ -47,10 +47,14 @@ def device_of(model: Any) -> Any:
     """The torch.device of the first parameter or buffer of `model`; the CPU for a model without any."""
     import torch
 
-    for tensors in (model.parameters(), model.buffers()):
-        for tensor in tensors:
-            return tensor.device
-    return torch.device("cpu")
+    return next((tensor.device for tensor in _tensors(model)), torch.default_generator.device)
+
+
+def _tensors(model: Any | None) -> Iterator[Any]:
+    """Parameters and buffers."""
+    if model is not None:
+        yield from model.parameters()
+        yield from model.buffers()
 
 
 @contextmanager
@@ -58,8 +62,9 @@ def _seeded(device: Any) -> Iterator[None]:
     """Seed torch's generator of one device and restore it; torch.manual_seed would touch those of all devices."""
     import torch
 
-    module = torch if device.type == "cpu" else torch.get_device_module(device)
-    where = (device,) if device.type not in ("cpu", "mps") else ()  # these two have one generator each
+    module = torch.get_device_module(device)
+    module = module if hasattr(module, "get_rng_state") else torch  # where the CPU's is
+    where = (device,) if signature(module.get_rng_state).parameters else ()  # some kinds have one generator in all
     before = module.get_rng_state(*where)
     module.set_rng_state(torch.Generator(device).manual_seed(_TORCH_SEED).get_state(), *where)
     try:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from ..errors import InputError, nearest
 from .yaml_file import read_yaml
 
+_PLACES = {"tier", "bank"}  # keys of `models`
+_DENSE = ("transform", "storage", "tier", "bank")  # keys of `models` that only dense deltas have a use for
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -54,12 +56,31 @@ class ModelsConfig(_Section):
     network: str | None = Field(None, description="module:function that builds the module, if not transformers")
     ignore: list[str] = Field(default=[], description="globs of tensors that stay at the base's values")
     dtype: str | None = Field(None, description="float32, bfloat16 or float16; the base's own where left out")
-    device: str = Field("auto", description="cpu, cuda, ...; auto takes the accelerator, if there is one")
-    storage: Literal["exact", "fp16"] = Field("exact", description="deltas in full, or in half the memory")
+    device: str | dict[str, str] = Field(
+        "auto", description="torch's name, auto for the accelerator, sharded for all of them, or module: name"
+    )
+    storage: Literal["exact", "fp16", "int8", "sparse", "sparse_exact"] = Field(
+        "exact", description="how deltas are kept: in full, in fewer bits with a stated error, or the nonzero ones"
+    )
+    tier: Literal["auto", "device", "host", "file"] = Field("auto", description="where deltas lie: what has room")
+    bank: str | None = Field(None, description="file to keep base and deltas in, for later runs of the same models")
+    adapters: Literal["merged", "live"] = Field(
+        "merged", description="live: LoRA adapters stay beside the base's weights, which no candidate overwrites"
+    )
     kernel: Literal["auto", "compiled", "eager"] = Field("auto", description="how candidates are written")
     transform: Annotated[dict[str, Any] | None, BeforeValidator(_kind)] = Field(
         None, description="kind: trim, ties or dare, and its options"
     )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> ModelsConfig:
+        given = [key for key in _DENSE if getattr(self, key) != ModelsConfig.model_fields[key].default]
+        if self.adapters == "live" and given:
+            raise ValueError(
+                f"models.adapters: live keeps no dense deltas, which is what models.{given[0]} is about; "
+                "leave one of them out"
+            )
+        return self
 
     @field_validator("members")
     @classmethod
@@ -175,7 +196,8 @@ class Config(_Section):
 
     def identity(self) -> dict[str, Any]:
         """What a run's trials hang on, flat: `section.key` -> value. The budget may be raised, the folder moved."""
-        content = self.model_dump(mode="json", exclude={"budget", "out", "name"})
+        # Where the deltas lie changes no bit of a candidate.
+        content = self.model_dump(mode="json", exclude={"budget": True, "out": True, "name": True, "models": _PLACES})
         # The order of members is the order of the table's columns, which a comparison of mappings would not see.
         return {**dict(_flatten(content)), "models.members (order)": list(self.models.members)}
 

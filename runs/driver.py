@@ -23,6 +23,9 @@ _HOPELESS = 5  # trials that fail alike at the very beginning, before the run is
 class Observer(Protocol):
     """Watches a run, to draw its progress."""
 
+    def placed(self, place: str) -> None:
+        """Called once, with a line that tells where base and deltas lie."""
+
     def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
         """Called once, with the trials that were finished before."""
 
@@ -35,6 +38,9 @@ class Observer(Protocol):
 
 class Silent:
     """An observer that draws nothing."""
+
+    def placed(self, place: str) -> None:
+        """Draw nothing."""
 
     def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
         """Draw nothing."""
@@ -65,6 +71,7 @@ class Driver:
                 scored.
         """
         records = list(finished)
+        self._observer.placed(self._session.models.place)
         self._observer.started(self._session.plan(), records)
         while not self._spent(records):
             clock = time.perf_counter()

@@ -50,6 +50,11 @@ class TerminalProgress:
     ) -> None:
         self._bars.stop()
 
+    def placed(self, place: str) -> None:
+        """Say where base and deltas lie, unless there are none."""
+        if place:
+            self._bars.console.print(place, soft_wrap=True, highlight=False, markup=False)
+
     def started(self, plan: Plan, records: Sequence[TrialRecord]) -> None:
         """Learn what the run measures, and where it resumes: finished trials took no time of this process."""
         self._objectives, self._baselines = plan.objectives, plan.baselines

@@ -13,6 +13,7 @@ import yaml
 
 from ..engine.adapter import AdapterCheckpoint
 from ..engine.converted import ConvertedCheckpoint
+from ..engine.diffusion import is_diffusers
 from ..engine.export import export_model
 from ..engine.mergekit_recipe import mergekit_recipe
 from ..errors import InputError
@@ -32,7 +33,7 @@ def publish(config: Config, plan: Plan, record: TrialRecord, destination: Path) 
     """Write the trial's weights to `destination`, with configuration, tokenizer, its recipe, and mergekit's YAML.
 
     mergekit's YAML is left out where the candidate is not linear in whole members (a transform, anchors, adapters,
-    ignored tensors, files outside of folders).
+    ignored tensors, files outside of folders), and for diffusion models.
 
     Raises:
         InputError: the trial failed, the members have changed since the run, or `destination` is not empty.
@@ -80,6 +81,7 @@ def _recipe(config: Config, plan: Plan, record: TrialRecord) -> dict[str, Any]:
 def _linear_in_folders(config: Config, opened: Opened) -> bool:
     checkpoints = [opened.models.base_checkpoint, *[member.source.checkpoint for member in opened.models.members]]
     plain = not (config.models.transform or config.models.anchors or config.models.ignore)
+    plain = plain and not is_diffusers(opened.models.base_checkpoint)  # mergekit knows transformers' alone
     unusual = (AdapterCheckpoint, ConvertedCheckpoint)
     return plain and all(one.folder is not None and not isinstance(one, unusual) for one in checkpoints)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..engine.live import LiveModel
+from ..engine.bound import BoundModel
 from ..engine.member import BankOptions
 from ..engine.models import ModelPaths, Models
+from ..engine.tiers.keeping import Keeping
 from ..engine.transforms.transform import Transform
 from ..errors import InputError
 from ..evaluators.evaluator import IntArray
@@ -137,7 +139,7 @@ class Opened:
     """
 
     models: Models
-    live: LiveModel
+    live: BoundModel[Any]
     transform: Transform | None
 
 
@@ -150,7 +152,11 @@ def open_live(config: Config, models: Models | None = None) -> Opened:
     transform = _transform(config.models)
     models = models or Models(_paths(config.models))
     groups = group_tensors(models.places(), config.space.groups)
-    bank = models.build_bank(BankOptions(config.models.storage, transform))
+    if config.models.adapters == "live":
+        return Opened(models, models.live_adapters(groups), transform)
+    bank = models.build_bank(
+        BankOptions(config.models.storage, transform), Keeping(config.models.tier, config.models.bank)
+    )
     return Opened(models, models.live(bank, groups, config.models.kernel), transform)
 
 

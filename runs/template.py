@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..engine.adapter import AdapterCheckpoint
 from ..engine.checkpoint import Checkpoint
+from ..engine.diffusion import is_diffusers
 from ..engine.naming import open_members
 from ..engine.opening import open_checkpoint
 from ..errors import InputError
@@ -22,8 +23,8 @@ models:
   base: {base}  # the common ancestor
   members:  # what was fine-tuned from it; LoRA adapters stay factored
 {members}
-{network}  # storage: fp16     # half the memory for deltas; `exact` is the default
-  # device: cuda     # `auto` takes the accelerator, if there is one
+{network}  # storage: fp16     # how deltas are kept; `exact` is the default
+  # device: sharded  # on all accelerators; `auto`, the default, takes one, if there is one
 
 space:
   groups: layers  # model, layers, kinds, layers x kinds, tensors, {{blocks: 4}} or {{patterns: {{name: glob}}}}
@@ -60,6 +61,13 @@ _LANGUAGE_MODEL = """\
     tasks: [arc_easy, hellaswag]  # lm-eval's task names, or paths of local task files
     # include_path: tasks  # folder with more tasks"""
 
+_DIFFUSION_MODEL = """\
+  quality:
+    kind: callable
+    function: my_metric.py:denoising_loss  # (model, samples) -> {metric: one value per sample}
+    samples: 500
+    metrics: {loss: minimize}"""
+
 _OTHER_MODEL = """\
   quality:
     kind: dataloader
@@ -83,18 +91,26 @@ def write_template(path: Path, models: Sequence[str], name: str) -> None:
 
 
 def _fill(path: Path, name: str, base: str, opened: Checkpoint, members: dict[str, Checkpoint]) -> str:
-    language_model = bool(opened.config)
-    tasks = ["arc_easy/acc", "hellaswag/acc_norm"] if language_model else ["quality/accuracy"]
-    network = "" if language_model else "  network: my_model.py:network  # function that builds the untrained module\n"
+    evaluators, tasks = _scored(opened)
+    network = "" if opened.config else "  network: my_model.py:network  # function that builds the untrained module\n"
     return _TEMPLATE.format(
         path=path,
         name=name,
         base=base,
         members="\n".join(f"    {key}: {_given(checkpoint)}" for key, checkpoint in members.items()),
         network=network,
-        evaluators=_LANGUAGE_MODEL if language_model else _OTHER_MODEL,
+        evaluators=evaluators,
         objectives="\n".join(f"  - {task}" for task in tasks),
     )
+
+
+def _scored(opened: Checkpoint) -> tuple[str, list[str]]:
+    """Evaluators for such a model, and their objectives."""
+    if is_diffusers(opened):
+        return _DIFFUSION_MODEL, ["quality/loss"]
+    if opened.config:
+        return _LANGUAGE_MODEL, ["arc_easy/acc", "hellaswag/acc_norm"]
+    return _OTHER_MODEL, ["quality/accuracy"]
 
 
 def _given(checkpoint: Checkpoint) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engine.live import LiveModel
+from ..engine.bound import BoundModel
 from ..engine.member import Member
 from ..errors import InputError, TrialError
 from ..evaluators.evaluator import IntArray, Scores
@@ -33,7 +33,7 @@ class Workbench:
         files: the evaluation cache.
     """
 
-    live: LiveModel
+    live: BoundModel[Any]
     members: list[Member]
     panel: Panel
     files: ScoreFiles

@@ -89,6 +89,27 @@ class Normed(nn.Module):
         self.head = nn.Linear(4, 2)
 
 
+class Mixed(nn.Module):
+    """Two linear layers of different precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(4, 6)
+        self.wide = nn.Linear(6, 5, dtype=torch.float64)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map float32 `n x 4` to float64 `n x 5`."""
+        outputs: torch.Tensor = self.wide(torch.tanh(self.narrow(inputs)).double())
+        return outputs
+
+
+def mixed() -> nn.Module:
+    """A module for `models.network`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Mixed()
+
+
 def normed() -> nn.Module:
     """A module for `models.network`."""
     return Normed()
@@ -96,7 +117,7 @@ def normed() -> nn.Module:
 
 def opened(zoo: Path, *members: Path | str, **options: Any) -> Models:
     """The base of `zoo` and some members."""
-    return Models(ModelPaths(str(zoo / "base"), [str(member) for member in members], device="cpu", **options))
+    return Models(ModelPaths(str(zoo / "base"), [str(member) for member in members], **{"device": "cpu", **options}))
 
 
 def changed(zoo: Path, folder: Path, function: Any) -> Path:

@@ -69,7 +69,7 @@ def test_one_adapter_equals_peft(tiny: Any, tmp_path: Path, family: str, options
     _, live = opened(tmp_path / "base", {"lora": folder})
     live.write(CoefficientTable.tied(np.ones(1), 1))
     for name, value in merged_by_peft(model, [folder], [1.0]).items():
-        torch.testing.assert_close(live.tensors()[name], value, rtol=2e-7, atol=2e-8)
+        torch.testing.assert_close(tiny.weights(live)[name], value, rtol=2e-7, atol=2e-8)
 
 
 def test_linear_layers_beside_conv1d_keep_their_orientation(tiny: Any, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_linear_layers_beside_conv1d_keep_their_orientation(tiny: Any, tmp_path:
     _, live = opened(tmp_path / "base", {"lora": folder})
     live.write(CoefficientTable.tied(np.ones(1), 1))
     for name, value in merged_by_peft(model, [folder], [1.0]).items():
-        torch.testing.assert_close(live.tensors()[name], value, rtol=2e-7, atol=2e-8)
+        torch.testing.assert_close(tiny.weights(live)[name], value, rtol=2e-7, atol=2e-8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -100,7 +100,7 @@ def test_mixtures_equal_peft_cat(tiny: Any, tmp_path: Path, dtype: torch.dtype) 
     live.write(CoefficientTable.of(np.array([[0.3, 1.2]])))
     exact = merged_by_peft(copy.deepcopy(model).double(), folders, [0.3, 1.2])
     for name, value in exact.items():
-        assert tiny.one_rounding(live.tensors()[name], value, slack=1e-8)
+        assert tiny.one_rounding(tiny.weights(live)[name], value, slack=1e-8)
 
 
 def test_fingerprint_follows_factors_and_scale(tiny: Any, tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_a_transform_sees_the_product_of_the_factors(tiny: Any, tmp_path: Path) 
     lora = tiny.save_adapter(tmp_path / "lora", model, 1, r=2, target_modules=["q_proj"])
     models, live = opened(tmp_path / "base", {"lora": lora}, transform=Trim(0.25))
     name = "model.layers.0.self_attn.q_proj.weight"
-    base = live.tensors()[name].clone()
+    base = tiny.weights(live)[name]
     full = merged_by_peft(model, [lora], [1.0])[name]
     live.write(CoefficientTable.of(np.ones((1, 1))))
-    torch.testing.assert_close(live.tensors()[name], base + Trim(0.25).trim(full - base), rtol=2e-7, atol=2e-7)
+    torch.testing.assert_close(tiny.weights(live)[name], base + Trim(0.25).trim(full - base), rtol=2e-7, atol=2e-7)
     live.write_source(models.members[0].source)
-    torch.testing.assert_close(live.tensors()[name], full, rtol=2e-7, atol=2e-8)
+    torch.testing.assert_close(tiny.weights(live)[name], full, rtol=2e-7, atol=2e-8)

@@ -133,7 +133,7 @@ def test_a_torch_base_becomes_safetensors(tiny: Any, network: str, tmp_path: Pat
     models, live = merged(tmp_path / "base.pt", tmp_path / "m.pt", network=network, ignore=("head.*",))
     live.model.head.weight.data = torch.randn(4, 2).T  # type: ignore[union-attr]
     (file,) = export_model(live, models.base, tmp_path / "out", {})
-    assert torch.equal(load_file(file)["head.weight"], live.tensors()["head.weight"])
+    assert torch.equal(load_file(file)["head.weight"], tiny.weights(live)["head.weight"])
 
 
 @pytest.mark.parametrize("exists", [True, False])

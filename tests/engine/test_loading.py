@@ -26,7 +26,10 @@ from mergesearch.errors import CheckpointError, InputError
         ({"base": "b", "members": ["a"], "trajectory": "t*"}, "both of models.members and models.trajectory given"),
         ({"members": ["a"]}, "models.base is missing; give the checkpoint that the members were fine-tuned from"),
         ({"base": "{zoo}/base", "members": ["{zoo}/z*"]}, "no file or folder matches '.*/z\\*'"),
-        ({"base": "{zoo}/base", "members": ["{zoo}/a"], "device": "tpu9"}, "device 'tpu9' cannot be used .*; give cpu"),
+        (
+            {"base": "{zoo}/base", "members": ["{zoo}/a"], "device": "cpu:9"},
+            "device 'cpu:9' is not there.*; give one of",
+        ),
         (
             {"base": "{zoo}/base", "members": ["{zoo}/a"], "dtype": "bfloat61"},
             "dtype 'bfloat61'; did you mean 'bfloat16'",
@@ -74,7 +77,9 @@ def test_a_network_takes_a_lone_file(tiny: Any, network: str, tmp_path: Path) ->
     assert models.build_bank(BankOptions()).identical == ("a",)
     assert models.tokenizer is None
     assert not models.model.training
-    with pytest.raises(InputError, match=r"is no transformers folder.*set models.network to a function"):
+    with pytest.raises(
+        InputError, match=r"is no folder of transformers or diffusers.*set models.network to a function"
+    ):
         Models(ModelPaths(str(tmp_path / "base.safetensors"), members, device="cpu"))
 
 

@@ -69,7 +69,7 @@ def test_what_does_not_match_can_be_ignored(tiny: Any, zoo: Path, tmp_path: Path
     live = models.live(models.build_bank(BankOptions()), group_tensors(models.places(), "model"))
     live.write(CoefficientTable.of(np.ones((1, 1))))
     assert torch.equal(
-        live.tensors()["lm_head.weight"], load_file(zoo / "base" / "model.safetensors")["lm_head.weight"]
+        tiny.weights(live)["lm_head.weight"], load_file(zoo / "base" / "model.safetensors")["lm_head.weight"]
     )
     assert "lm_head.weight" not in live.bank.names
 
@@ -154,7 +154,7 @@ def test_anchors_make_other_deltas(tiny: Any, zoo: Path, tmp_path: Path) -> None
     live = models.live(models.build_bank(BankOptions()), group_tensors(models.places(), "model"))
     live.write(CoefficientTable.of(np.ones((1, 1))))
     base, b, c = (load_file(folder / "model.safetensors") for folder in (zoo / "base", zoo / "b", tmp_path / "c"))
-    for name, value in live.tensors().items():
+    for name, value in tiny.weights(live).items():
         torch.testing.assert_close(value, base[name] + (c[name] - b[name]), rtol=0, atol=0)
     lora = tiny.save_adapter(tmp_path / "lora", model, 1, r=2, target_modules=["q_proj"])
     with pytest.raises(CheckpointError, match=r"the anchor of 'c', '.*lora', is an adapter"):

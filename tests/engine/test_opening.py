@@ -131,7 +131,10 @@ def test_unknown_dtypes_are_refused(tmp_path: Path) -> None:
     ("path", "text"),
     [
         ("nowhere/at/all", "no file or folder 'nowhere/at/all'; check the path"),
-        ("{tmp}", "holds no model.safetensors, model.safetensors.index.json, pytorch_model.bin or adapter_config.json"),
+        (
+            "{tmp}",
+            "holds no model.safetensors, model.safetensors.index.json, .* model_index.json or adapter_config.json",
+        ),
         ("{tmp}/notes.txt", "is no checkpoint by its name; known endings: .safetensors, .bin, .ckpt, .pt, .pth"),
         ("owner/model-that-is-nowhere", "and no such model on the hub"),
     ],

@@ -27,15 +27,15 @@ def opened(folder: Path, tiny: Any, tied: bool, dtype: str, by: str, count: int 
     base = tiny.llama(tied=tied, dtype=getattr(torch, dtype), **options)
     base.save_pretrained(folder / "base")
     members = {f"m{seed}": str(tiny.save_member(folder / f"m{seed}", base, seed, sigma=0.05)) for seed in range(count)}
-    models = Models(ModelPaths(str(folder / "base"), members, dtype=dtype, device="cpu"))
+    models = Models(ModelPaths(str(folder / "base"), members, dtype=dtype, device=str(tiny.device)))
     groups = group_tensors(models.places(), by)
     return models, models.live(models.build_bank(BankOptions()), groups)
 
 
 def loss_of(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Next-token cross entropy."""
-    logits = model(input_ids=tokens, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).double(), tokens[:, 1:].flatten())
+    """Next-token cross entropy, taken on the CPU in double precision."""
+    logits = model(input_ids=tokens.to(next(model.parameters()).device), use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).cpu().double(), tokens[:, 1:].flatten())
 
 
 def by_autograd(models: Models, live: LiveModel, rows: np.ndarray, tokens: torch.Tensor) -> np.ndarray:
@@ -44,10 +44,10 @@ def by_autograd(models: Models, live: LiveModel, rows: np.ndarray, tokens: torch
     names = live.bank.names
     base = {name: models.base.read(name).double() for name in names}
     deltas = [{name: member.source.read(name).double() - base[name] for name in names} for member in models.members]
-    kinds = {name: live.tensors()[name].dtype for name in names}
+    kinds = {name: (live.tensors()[name].device, live.tensors()[name].dtype) for name in names}
     merged = {
         name: (base[name] + sum(table[live.groups.of[name], i] * delta[name] for i, delta in enumerate(deltas))).to(
-            kinds[name]
+            *kinds[name]
         )
         for name in names
     }
@@ -104,7 +104,7 @@ def test_small_deltas_in_bf16_keep_their_gradient(tiny: Any, tmp_path: Path) -> 
     parameters = dict(live.model.named_parameters())
     for name, parameter in parameters.items():
         parameter.requires_grad_(True)
-        kept[name] = torch.autograd.grad(loss_of(live.model, TOKENS), parameter, allow_unused=True)[0].double()
+        kept[name] = torch.autograd.grad(loss_of(live.model, TOKENS), parameter, allow_unused=True)[0].cpu().double()
     expected = np.zeros_like(rows)
     for segment in live.bank.segments:
         for slot in segment.slots:
@@ -149,7 +149,7 @@ def test_tensors_that_no_member_changes_get_no_gradient(tiny: Any, tmp_path: Pat
     with torch.no_grad():
         member.lm_head.weight.add_(0.1)
     member.save_pretrained(tmp_path / "member")
-    models = Models(ModelPaths(str(tmp_path / "base"), {"m": str(tmp_path / "member")}, device="cpu"))
+    models = Models(ModelPaths(str(tmp_path / "base"), {"m": str(tmp_path / "member")}, device=str(tiny.device)))
     live = models.live(models.build_bank(BankOptions()), group_tensors(models.places(), "tensors"))
     live.write(CoefficientTable.of(np.full((len(live.groups), 1), 0.5)))
     with live.pullback() as gradient:
@@ -165,7 +165,7 @@ def test_adapters_stay_factored(tiny: Any, tmp_path: Path) -> None:
     base = tiny.llama()
     base.save_pretrained(tmp_path / "base")
     folders = {f"a{seed}": str(tiny.save_adapter(tmp_path / f"a{seed}", base, seed)) for seed in range(2)}
-    models = Models(ModelPaths(str(tmp_path / "base"), folders, device="cpu"))
+    models = Models(ModelPaths(str(tmp_path / "base"), folders, device=str(tiny.device)))
     live = models.live(models.build_bank(BankOptions()), group_tensors(models.places(), "layers"))
     rows = np.random.default_rng(1).uniform(0, 1, (len(live.groups), 2))
     found = pulled_back(live, rows, TOKENS)

@@ -39,7 +39,7 @@ def test_fp32_is_within_one_unit_of_numpy(tiny: Any, row: str) -> None:
     base = world.base["w"].double().numpy()
     terms = [c * (m["w"].double().numpy() - base) for c, m in zip(ROWS[row], world.members, strict=True)]
     exact = base + sum(terms)
-    value, rounded = live.tensors()["w"].numpy(), exact.astype(np.float32)
+    value, rounded = tiny.weights(live)["w"].numpy(), exact.astype(np.float32)
     unit, error = np.abs(np.spacing(rounded)), np.abs(value - exact)
     assert np.all(error <= 0.51 * unit + 5 * 2.0**-24 * np.abs(terms).sum(axis=0))
     assert np.mean(error <= unit) > 0.96
@@ -58,18 +58,19 @@ def test_half_precision_is_correctly_rounded(tiny: Any, row: str, dtype: torch.d
     table = world.table(ROWS[row])
     live.write(table)
     exact = world.merged(table)["w"]
-    assert tiny.one_rounding(live.tensors()["w"], exact, slack=2e-9)
-    assert float((live.tensors()["w"] == exact.to(dtype)).double().mean()) > (
+    assert tiny.one_rounding(tiny.weights(live)["w"], exact, slack=2e-9)
+    assert float((tiny.weights(live)["w"] == exact.to(dtype)).double().mean()) > (
         0.99999 if row == "uniform soup" else 0.999
     )
 
 
+@pytest.mark.fp64
 def test_fp64_is_summed_in_fp64(tiny: Any) -> None:
     world = a_world(tiny, torch.float64)
     live = world.live()
     table = world.table(ROWS["mixed"])
     live.write(table)
-    torch.testing.assert_close(live.tensors()["w"], world.merged(table)["w"], rtol=0, atol=1e-17)
+    torch.testing.assert_close(tiny.weights(live)["w"], world.merged(table)["w"], rtol=0, atol=1e-17)
 
 
 def test_coefficients_are_not_rounded_to_the_weights_dtype(tiny: Any) -> None:
@@ -77,6 +78,6 @@ def test_coefficients_are_not_rounded_to_the_weights_dtype(tiny: Any) -> None:
     world = a_world(tiny, torch.bfloat16, members=1)
     live = world.live()
     live.write(world.table(0.300))
-    first = live.tensors()["w"].clone()
+    first = tiny.weights(live)["w"]
     live.write(world.table(0.301))
-    assert not torch.equal(live.tensors()["w"], first)
+    assert not torch.equal(tiny.weights(live)["w"], first)

@@ -14,8 +14,10 @@ from torch import nn
 
 from mergesearch.engine.bank import DeltaBank, build_bank
 from mergesearch.engine.checkpoint import Checkpoint, TensorHeader
+from mergesearch.engine.devices import HOST, has_fp64
 from mergesearch.engine.live import LiveModel
 from mergesearch.engine.member import BankOptions, Member
+from mergesearch.engine.placement import Placement
 from mergesearch.engine.source import Source, Target
 from mergesearch.spaces.groups import Groups
 from mergesearch.spaces.table import CoefficientTable
@@ -53,15 +55,20 @@ class Bag(nn.Module):
 
 @dataclass(frozen=True)
 class World:
-    """Base and members in memory, and the grouping of their tensors."""
+    """Base and members in memory, the grouping of their tensors, and where banks and modules of them are placed."""
 
     base: Tensors
     members: Sequence[Tensors]
     groups: Groups
+    device: torch.device = HOST
 
     def bank(self, **options: Any) -> DeltaBank:
         """A bank of all members."""
-        return build_bank(self.base, self.sources(), BankOptions(**options))
+        return build_bank(self.placed(), self.sources(), BankOptions(**options))
+
+    def placed(self) -> Tensors:
+        """The base on its device."""
+        return {name: value.to(self.device) for name, value in self.base.items()}
 
     def sources(self) -> list[Member]:
         """The members, named a, b, c, …"""
@@ -71,7 +78,7 @@ class World:
 
     def live(self, kernel: str = "eager", **options: Any) -> LiveModel:
         """A bound module."""
-        return LiveModel(Bag(self.base), self.bank(**options), self.groups, kernel)
+        return LiveModel(Bag(self.placed()), self.bank(**options), self.groups, kernel)
 
     def table(self, rows: Any, base: Any = None) -> CoefficientTable:
         """A table from one row per group, or from one for all of them."""
@@ -90,6 +97,16 @@ class World:
         return merged
 
 
+def supported(device: torch.device, dtypes: Sequence[torch.dtype]) -> list[torch.dtype]:
+    """Those of the dtypes that the device computes in."""
+    return [dtype for dtype in dtypes if dtype != torch.float64 or has_fp64(device)]
+
+
+def on(device: torch.device, model: nn.Module) -> nn.Module:
+    """The module on a device, tied tensors still tied."""
+    return Placement({"": device}).place(model)
+
+
 def target_of(tensors: Tensors) -> Target:
     """What members must match to be merged with `tensors`."""
     return Target({name: TensorHeader(tuple(t.shape), t.dtype) for name, t in tensors.items()}, {})
@@ -103,7 +120,7 @@ def groups_of(assigned: Mapping[str, int]) -> Groups:
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor's bytes, so that -0.0 and 0.0 differ."""
-    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).clone()
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).clone()
 
 
 def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
@@ -112,13 +129,14 @@ def same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
 
 
 def weights(live: LiveModel) -> dict[str, torch.Tensor]:
-    """Copies of the live weights."""
-    return {name: tensor.clone() for name, tensor in live.tensors().items()}
+    """Copies of the live weights on the CPU, where tests compare them."""
+    return {name: tensor.to("cpu", copy=True) for name, tensor in live.tensors().items()}
 
 
 def one_rounding(value: torch.Tensor, exact: torch.Tensor, slack: Any = 0.0) -> bool:
     """Whether `value` is `exact` rounded once to its dtype: within one unit in the last place (and a slack)."""
     info = torch.finfo(value.dtype)
+    value, exact = value.cpu(), exact.cpu()
     unit = torch.clamp(exact.abs().double(), min=info.tiny) * info.eps
     return bool(((value.double() - exact.double()).abs() <= unit + slack).all())
 

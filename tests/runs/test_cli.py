@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,10 +41,14 @@ def test_a_whole_run_by_commands(make_config: MakeConfig, tmp_path: Path) -> Non
     config = write(tmp_path / "search.yaml", make_config())
     checked = mergesearch("validate", config)
     assert checked.returncode == 0 and "is valid" in checked.stdout
+    assert re.search(
+        r"^deltas: .* MB with the base, in memory \(memory has .* GB free\)$", checked.stdout, re.MULTILINE
+    )
     assert not (tmp_path / "runs").exists(), "validate writes nothing"
 
     done = mergesearch("run", config)
     assert done.returncode == 0, done.stderr
+    assert "MB with the base, in memory (memory has" in done.stdout
     assert "Front, best searched mean first" in done.stdout and "uniform soup" in done.stdout
     assert "winner's curse" in done.stdout
     folder = tmp_path / "runs" / "bed"
@@ -150,7 +155,9 @@ BAD: dict[str, tuple[Edit, list[str]]] = {
     "unknown grouping": (_set("space", "groups", "layer"), ["'layer'", "layers"]),
     "one objective only": (_set("search", "searcher", "cmaes"), ["searcher 'cmaes' searches one objective, but 2"]),
     "unknown baseline": (_set("search", "baselines", ["unform*"]), ["no canonical point matches 'unform*'"]),
-    "unknown device": (_set("models", "device", "gpu"), ["device 'gpu' cannot be used"]),
+    "unknown device": (_set("models", "device", "gpu"), ["device 'gpu' is unknown", "'auto'"]),
+    "absent device": (_set("models", "device", "cuda:99"), ["device 'cuda:99' is not there: this machine has cpu"]),
+    "unknown module": (_set("models", "device", {"hed": "cpu"}), ["names the module 'hed'", "did you mean 'head'?"]),
     "unknown transform": (_set("models", "transform", {"kind": "tie"}), ["nothing called 'tie'", "'ties'"]),
     "failing data": (
         lambda keys, *_: keys["evaluators"]["digits"].update(dataset=f"{BED}:failing_dataset", tasks=None),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from mergesearch.errors import InputError
-from mergesearch.runs.config import Config, differing_keys, load_config, seconds
+from mergesearch.plugins import plugin_names
+from mergesearch.runs.config import Config, ModelsConfig, differing_keys, load_config, seconds
 
 from .conftest import MakeConfig
 
@@ -87,6 +89,7 @@ def test_yaml_and_python_take_the_same_keys(make_config: MakeConfig, tmp_path: P
 def test_budget_and_folder_are_no_part_of_the_identity(make_config: MakeConfig) -> None:
     ours = Config(**make_config())
     assert differing_keys(ours, Config(**make_config(budget={"trials": 99}, out="elsewhere"))) == []
+    assert differing_keys(ours, Config(**make_config(models__tier="file", models__bank="kept.bank"))) == []
     theirs = Config(**make_config(search__seed=4, space__groups="layers"))
     assert differing_keys(ours, theirs) == ["search.seed", "space.groups"]
 
@@ -96,3 +99,11 @@ def test_budget_and_folder_are_no_part_of_the_identity(make_config: MakeConfig) 
 )
 def test_durations(text: str | int | None, wanted: float | None) -> None:
     assert seconds(text) == wanted
+
+
+def test_storages_are_those_of_the_engine() -> None:
+    """The configuration lists them itself, for it imports no torch."""
+    from mergesearch.engine.storage.storage import Storage
+
+    listed = get_args(ModelsConfig.model_fields["storage"].annotation)
+    assert sorted(listed) == plugin_names("mergesearch.engine.storage", Storage)

@@ -14,6 +14,8 @@ import torch
 from torch.fx.experimental import _config
 from torch.utils import _pytree
 
+from .devices import HOST
+
 log = logging.getLogger(__name__)
 
 # By default the compiler cuts long sums into loops of their own. Where these hold 16-bit numbers of two kinds it takes
@@ -24,6 +26,8 @@ _OPTIONS = {
     "realize_acc_reads_threshold": 1 << 20,
     "assert_indirect_indexing": False,  # the index of a kept value is in range by construction
 }
+# Triton contracts products and sums otherwise, which gives other bits than the eager version. C++ never does.
+_ACCELERATED = {"emulate_precision_casts": True}
 
 
 class Compiled:
@@ -41,8 +45,9 @@ class Compiled:
         self._eager = eager
         # Code of its own, for torch.compile counts the variants of one code object and gives up at the ninth.
         own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
-        self._compiled: Callable[..., Any] | None = torch.compile(own, fullgraph=True, options=dict(_OPTIONS))
-        for tensor in _pytree.tree_leaves(example):
+        options = _OPTIONS if _leaves(example)[0].device == HOST else _OPTIONS | _ACCELERATED
+        self._compiled: Callable[..., Any] | None = torch.compile(own, fullgraph=True, options=options)
+        for tensor in _leaves(example):
             torch._dynamo.mark_dynamic(tensor, 0)
         try:
             # Buffers that are of one length by chance (a sparse delta's values and the blocks) need not be of one.
@@ -55,7 +60,7 @@ class Compiled:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the compiled function; from the first time that its code does not fit the process, the eager one."""
-        if self._compiled is None or len(_pytree.tree_leaves(arguments)[0]) < 2:
+        if self._compiled is None or len(_leaves(arguments)[0]) < 2:
             return self._eager(*arguments)
         try:
             with torch.no_grad(), torch.compiler.set_stance("fail_on_recompile"):
@@ -83,6 +88,11 @@ def _load() -> None:
 
     with suppress(*_compiler_errors()):  # said where it is used, if it is
         pick_vec_isa()
+
+
+def _leaves(arguments: Sequence[Any]) -> list[torch.Tensor]:
+    leaves: list[torch.Tensor] = _pytree.tree_leaves(arguments)
+    return leaves
 
 
 def _as_lists(arguments: Sequence[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from .compiled import Compiled
+from .devices import HOST, can_compile
 from .layout import BLOCK
 from .segment import Segment
 from .storage.delta import Delta, blank, dense, part
@@ -21,8 +22,10 @@ Kernel = Callable[[Buffers, torch.Tensor, Sequence[Delta], Buffers], None]
 
 KERNELS = ("auto", "compiled", "eager")
 _WORTH_COMPILING = 1 << 23  # elements: below, one eager write takes less time than the compiled kernel's launch saves
-_EXAMPLE = 2  # blocks that the kernel is compiled with, and called with once
-_CHUNK = 64  # blocks that the eager kernel handles at a time, so that its scratch stays in the cache
+# Blocks that a kernel is compiled with, and called with once; accelerators' tiles are chosen by their number.
+_EXAMPLE, _LARGE_EXAMPLE = 2, 512
+# Blocks that the eager kernel handles at a time: on the CPU its scratch stays in the cache, elsewhere launches cost more.
+_CHUNK, _LARGE_CHUNK = 64, 4096
 
 
 def worth_compiling(elements: int) -> bool:
@@ -39,11 +42,12 @@ def kernel_for(segment: Segment, choice: str, copies: int = 1) -> Kernel:
         copies: how many candidates each call will write.
     """
     compiled = choice == "compiled" or (choice == "auto" and worth_compiling(segment.active * BLOCK))
-    if not segment.active or not compiled:
+    if not segment.active or not compiled or not can_compile(segment.device):
         return write_eagerly
-    outs = [torch.zeros(_EXAMPLE, BLOCK, dtype=segment.base.dtype, device=segment.device) for _ in range(copies)]
-    deltas = [blank(delta, _EXAMPLE, segment.device) for delta in segment.deltas]
-    coefficients = torch.zeros(_EXAMPLE, 1 + len(deltas), dtype=segment.scales.dtype, device=segment.device)
+    blocks = _EXAMPLE if segment.device == HOST else _LARGE_EXAMPLE
+    outs = [torch.zeros(blocks, BLOCK, dtype=segment.base.dtype, device=segment.device) for _ in range(copies)]
+    deltas = [blank(delta, blocks, segment.device) for delta in segment.deltas]
+    coefficients = torch.zeros(blocks, 1 + len(deltas), dtype=segment.scales.dtype, device=segment.device)
     rows = [coefficients.clone() for _ in outs]
     return Compiled(_write_fused, write_eagerly, (outs, outs[0].clone(), deltas, rows))
 
@@ -57,8 +61,9 @@ def write_eagerly(outs: Buffers, base: torch.Tensor, deltas: Sequence[Delta], co
         deltas: of each member, at least one, as the bank keeps them.
         coefficients: for each candidate c₀ and then C per block, `blocks x (1 + members)`, in the dtype to sum in.
     """
-    for start in range(0, len(base), _CHUNK):
-        stop = min(start + _CHUNK, len(base))
+    chunk = _CHUNK if base.device == HOST else _LARGE_CHUNK
+    for start in range(0, len(base), chunk):
+        stop = min(start + chunk, len(base))
         blocks = slice(start, stop)
         _write_fused(
             [out[blocks] for out in outs],

@@ -73,8 +73,10 @@ class Writer:
         """
         for table in tables:
             check_table(table, self.groups, self.bank.members)
+        # All coefficients first: moving them waits for a device, which others would wait for.
+        rows = [[segment.coefficients(table) for table in tables] for segment in self._segments]
         for number, segment in enumerate(self._segments):
-            segment.write(tables, [copy.buffers[number] for copy in copies])
+            segment.write(tables, rows[number], [copy.buffers[number] for copy in copies])
         for table, copy in zip(tables, copies, strict=True):
             scaled = bool((table.base != 1).any())
             if scaled or copy.stale:
@@ -98,10 +100,20 @@ class _SegmentWriter:
         if count not in self._kernels:
             self._kernels[count] = self._kernel_for(count)
 
-    def write(self, tables: Sequence[CoefficientTable], weights: Sequence[torch.Tensor]) -> None:
-        """Write all tensors that a member changes."""
+    def coefficients(self, table: CoefficientTable) -> torch.Tensor:
+        """c₀ and C, times the deltas' scales, for every block that dense deltas change: `active x (1 + columns)`."""
+        values = np.column_stack([table.base, table.members[:, list(self.stored.columns)]])
+        rows = torch.as_tensor(values, dtype=self.stored.scales.dtype).to(self.stored.device)
+        spread = rows[self._group_of_block[: self.stored.active]]
+        spread[:, 1:] *= self.stored.scales
+        return spread
+
+    def write(
+        self, tables: Sequence[CoefficientTable], rows: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]
+    ) -> None:
+        """Write all tensors that a member changes; `rows` are the tables' coefficients."""
         self.prepare(len(tables))
-        kernel, rows = self._kernels[len(tables)], [self._coefficients(table) for table in tables]
+        kernel = self._kernels[len(tables)]
         for part in self.stored.parts():
             blocks = slice(part.start, part.stop)
             outs = [buffer[blocks] for buffer in weights]
@@ -126,14 +138,6 @@ class _SegmentWriter:
         patches = [tensor for patch in stored.patches.values() for tensor in (patch.index, patch.value)]
         deltas = [tensor for delta in stored.deltas for tensor in tensors(delta)]
         stored.tier.release(stored.base, *deltas, *patches)
-
-    def _coefficients(self, table: CoefficientTable) -> torch.Tensor:
-        """c₀ and C, times the deltas' scales, for every block that dense deltas change: `active x (1 + columns)`."""
-        values = np.column_stack([table.base, table.members[:, list(self.stored.columns)]])
-        rows = torch.as_tensor(values, dtype=self.stored.scales.dtype, device=self.stored.device)
-        spread = rows[self._group_of_block[: self.stored.active]]
-        spread[:, 1:] *= self.stored.scales
-        return spread
 
     def _make_exact(self, table: CoefficientTable, weights: torch.Tensor) -> None:
         """Where the rows are the base or one member itself, write what the kernel's rounding misses."""

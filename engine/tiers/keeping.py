@@ -16,6 +16,7 @@ from .choose import choose
 from .device import DeviceTier
 from .file import FileTier
 from .host import HostTier
+from .mapping import full_disk_explained
 from .origin import origin_of
 from .size import Live, predicted_bytes
 from .tier import Tier
@@ -87,8 +88,9 @@ def keep(content: Content, keeping: Keeping, build: Callable[[Tier], B], kinds: 
     choice = choose("file" if path else keeping.tier, needs, folder)
     if path is None:
         tiers: dict[str, Callable[[], Tier]] = {"device": DeviceTier, "host": HostTier, "file": FileTier.temporary}
-        return Kept(build(tiers[choice.tier]()), str(choice))
-    with drafting(path) as draft:
+        with full_disk_explained(folder):
+            return Kept(build(tiers[choice.tier]()), str(choice))
+    with full_disk_explained(folder), drafting(path) as draft:
         bank = build(draft.tier)
         draft.complete(bank, origin)
     return Kept(bank, str(choice))

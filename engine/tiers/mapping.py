@@ -8,6 +8,8 @@ import mmap
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import IO
@@ -103,16 +105,27 @@ class MappedFile:
 
     def _reserve(self, start: int, length: int) -> None:
         """Take the room on disk now: a write into a mapped hole of a full disk would end the process."""
-        try:
+        with full_disk_explained(self.folder):
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._file.fileno(), start, length)
             else:
                 os.truncate(self._file.fileno(), start + length)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise InputError(
-                f"the bank's file in '{self.folder}' cannot grow by {length / 1e9:.3f} GB ({os.strerror(error.errno)}; "
-                f"{shutil.disk_usage(self.folder).free / 1e9:.3f} GB are free there); "
-                "free some space, or set models.bank to a file on a larger disk"
-            ) from error
+
+
+@contextmanager
+def full_disk_explained(folder: Path) -> Iterator[None]:
+    """Say what to do where a file in `folder` cannot grow.
+
+    Raises:
+        InputError: the disk is full, or the file may not grow so large.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise InputError(
+            f"the bank's file in '{folder}' cannot grow ({os.strerror(error.errno)}; "
+            f"{shutil.disk_usage(folder).free / 1e9:.3f} GB are free there); "
+            "free some space, or set models.bank to a file on a larger disk"
+        ) from error

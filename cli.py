@@ -80,6 +80,8 @@ def validate(config: ConfigPath) -> None:
     console.print(f"baselines:  {', '.join(plan.baselines)}", soft_wrap=True, highlight=False)
     if plan.choice:
         console.print(plan.choice, soft_wrap=True, highlight=False, markup=False)
+    if session.models.place:
+        console.print(session.models.place, soft_wrap=True, highlight=False, markup=False)
     gigabytes = session.bench.live.bank.bytes / 1e9
     console.print(f"{config} is valid; base and deltas take {gigabytes:.3f} GB", soft_wrap=True, highlight=False)
 

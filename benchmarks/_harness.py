@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+FIGURES = Path(__file__).parent.parent / "docs" / "figures"
 _PACKAGES = ("torch", "numpy", "optuna", "transformers", "lm_eval")
 
 
@@ -51,6 +52,14 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Figure:
+    """A drawing of the rows: its file's name in `docs/figures`, and what draws it, as PNG."""
+
+    name: str
+    draw: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a benchmark found.
 
@@ -59,12 +68,14 @@ class Outcome:
         rows: the table, one mapping of column to cell per row.
         targets: figures with limits; may be empty.
         note: what a reader must know to read the table.
+        figure: drawn when the figures are recorded.
     """
 
     title: str
     rows: Sequence[Mapping[str, str | int | float]]
     targets: Sequence[Target]
     note: str = ""
+    figure: Figure | None = None
 
 
 def main(measure: Callable[[bool], Outcome], description: str) -> None:
@@ -120,6 +131,10 @@ def _record(outcome: Outcome, quick: bool) -> None:
         *(f"- {target}" for target in outcome.targets),
         *([f"\n{outcome.note}"] if outcome.note else []),
     ]
+    if outcome.figure:
+        FIGURES.mkdir(exist_ok=True)
+        (FIGURES / outcome.figure.name).write_bytes(outcome.figure.draw())
+        lines.append(f"\n![{outcome.title}](../docs/figures/{outcome.figure.name})")
     with RESULTS.open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
 

@@ -24,7 +24,7 @@ KERNELS = ("auto", "compiled", "eager")
 _WORTH_COMPILING = 1 << 23  # elements: below, one eager write takes less time than the compiled kernel's launch saves
 # Blocks that a kernel is compiled with, and called with once; accelerators' tiles are chosen by their number.
 _EXAMPLE, _LARGE_EXAMPLE = 2, 512
-# Blocks that the eager kernel handles at a time: on the CPU its scratch stays in the cache, elsewhere launches cost more.
+# Blocks that the eager kernel handles at a time: scratch stays in the CPU's cache; elsewhere launches cost more.
 _CHUNK, _LARGE_CHUNK = 64, 4096
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from ..spaces.groups import Groups
 from ..spaces.table import CoefficientTable
 from .bank import DeltaBank
 from .bound import BoundModel
-from .pullback import CoefficientGradient
+from .pullback import CoefficientGradient, Pullback
 from .source import Source
 from .tensors import differentiable_tensors, floating_tensors
 from .writer import Copy, Writer
@@ -38,6 +39,7 @@ class LiveModel(BoundModel[Copy]):
         self.model = model
         self.bank: DeltaBank = bank
         self.groups = groups
+        self._kernel = kernel
         self._writer = Writer(bank, groups, kernel)
         tensors = floating_tensors(model)
         for name in bank.names:  # the base is in the bank: what the model holds of it makes room for the copy
@@ -101,15 +103,18 @@ class LiveModel(BoundModel[Copy]):
 
         Gradients flow to the tensors that a member changes, and to no others; they are dropped as they are used, and
         the tensors' own `.grad` and `requires_grad` are afterwards what they were. Running statistics of batch norms,
-        which autograd does not follow, add nothing.
+        which autograd does not follow, add nothing. The first call compiles what it needs; an empty `with` prepares it.
         """
-        gradient = CoefficientGradient(self.bank.segments, self.groups, len(self.bank.members))
-        with torch.enable_grad(), gradient.collecting(differentiable_tensors(self.model)):
+        with torch.enable_grad(), self._pullback.collecting(differentiable_tensors(self.model)) as gradient:
             yield gradient
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every floating tensor of the model by name, as it stands now: views, not copies."""
         return {name: tensor.detach() for name, tensor in floating_tensors(self.model).items()}
+
+    @cached_property
+    def _pullback(self) -> Pullback:
+        return Pullback(self.bank, self.groups, self._kernel)
 
     def _show(self, copy: Copy) -> None:
         tensors = floating_tensors(self.model)

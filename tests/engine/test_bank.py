@@ -143,12 +143,14 @@ def test_no_two_tensors_of_a_member_are_held_at_once(tiny: Any) -> None:
     most: list[int] = []
 
     class Watched(tiny.MemoryCheckpoint):  # type: ignore[misc]  # the base comes from a fixture
+        def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
+            super().__init__(tensors)
+            self.alive: list[weakref.ref[torch.Tensor]] = []
+
         def read(self, name: str) -> torch.Tensor:
             value: torch.Tensor = super().read(name)
-            alive: list[weakref.ref[torch.Tensor]] = vars(self).setdefault("alive", [])
-            alive[:] = [reference for reference in alive if reference() is not None]
-            alive.append(weakref.ref(value))
-            most.append(len(alive))
+            self.alive = [reference for reference in [*self.alive, weakref.ref(value)] if reference() is not None]
+            most.append(len(self.alive))
             return value
 
     world = a_world(tiny)

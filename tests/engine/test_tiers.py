@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import resource
 import shutil
@@ -25,6 +26,7 @@ from mergesearch.engine.tiers.choose import choose
 from mergesearch.engine.tiers.device import DeviceTier
 from mergesearch.engine.tiers.file import FileTier
 from mergesearch.engine.tiers.host import HostTier
+from mergesearch.engine.tiers.mapping import full_disk_explained
 from mergesearch.engine.tiers.streaming import double_buffered, spans
 from mergesearch.engine.tiers.tier import Tier
 from mergesearch.errors import InputError
@@ -171,7 +173,7 @@ def refused_growth(*arguments: str) -> str:
 def test_a_file_that_may_not_grow_is_an_error_that_says_so(tmp_path: Path) -> None:
     text = refused_growth(str(tmp_path), str(8 << 20))
     assert re.match(
-        r"the bank's file in '.*' cannot grow by 0.033 GB \(File too large; .* GB are free there\); "
+        r"the bank's file in '.*' cannot grow \(File too large; .* GB are free there\); "
         "free some space, or set models.bank to a file on a larger disk\n$",
         text,
     )
@@ -195,8 +197,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_an_error_that_says_so(small_disk: Path) -> None:
-    assert "cannot grow by 0.033 GB (No space left on device; 0.00" in refused_growth(str(small_disk))
+    assert "cannot grow (No space left on device; 0.00" in refused_growth(str(small_disk))
     assert list(small_disk.iterdir()) == []
+
+
+def test_what_is_no_full_disk_is_not_called_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot grow"), full_disk_explained(tmp_path):
+        raise OSError(errno.ENOSPC, "a scratch file could not be written")
+    with pytest.raises(PermissionError), full_disk_explained(tmp_path):
+        raise PermissionError(errno.EPERM, "another reason")
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from torch import nn
 from mergesearch.engine.live import LiveModel
 from mergesearch.engine.member import BankOptions
 from mergesearch.engine.models import ModelPaths, Models
+from mergesearch.engine.storage.delta import tensors
 from mergesearch.spaces.affine import Affine
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
@@ -88,7 +89,7 @@ def _measure(folder: str, repeats: int) -> dict[str, float]:
     tables = [space.table(rng.normal(0.0, 1.0, SNAPSHOTS - 1)) for _ in range(repeats + 2)]
     for table in tables[:2]:  # the first one compiles
         live.write(table)
-    deltas = [delta for segment in live.bank.segments for delta in segment.deltas]
+    deltas = [tensor for segment in live.bank.segments for delta in segment.deltas for tensor in tensors(delta)]
     read, turns = _bytes_read(), []
     for table in tables[2:]:
         turns.append((_milliseconds(partial(live.write, table)), _milliseconds(partial(_sums, deltas))))

@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 # By default the compiler cuts long sums into loops of their own. Where these hold 16-bit numbers of two kinds it takes
 # half vectors: eight fp16 deltas on bf16 weights then move at half the bandwidth. One loop it is, however long.
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "realize_reads_threshold": 1 << 20,
     "realize_opcount_threshold": 1 << 20,
     "realize_acc_reads_threshold": 1 << 20,
     "assert_indirect_indexing": False,  # the index of a kept value is in range by construction
 }
 # Triton contracts products and sums otherwise, which gives other bits than the eager version. C++ never does.
-_ACCELERATED = {"emulate_precision_casts": True}
+_ACCELERATED: dict[str, Any] = {"emulate_precision_casts": True}
 
 
 class Compiled:
@@ -51,7 +51,7 @@ class Compiled:
             torch._dynamo.mark_dynamic(tensor, 0)
         try:
             # Buffers that are of one length by chance (a sparse delta's values and the blocks) need not be of one.
-            with torch.no_grad(), warnings.catch_warnings(), _config.patch(use_duck_shape=False):
+            with torch.no_grad(), warnings.catch_warnings(), _config.patch(use_duck_shape=False):  # type: ignore[attr-defined]
                 # bf16 weights with fp16 deltas are what we mean; the compiler warns of any mixture.
                 warnings.filterwarnings("ignore", message="bf16 and fp16 are mixed", category=UserWarning)
                 self._compiled(*_as_lists(example))

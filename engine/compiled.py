@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from threading import Thread
 from types import FunctionType
 from typing import Any
@@ -17,6 +18,7 @@ from torch.utils import _pytree
 from .devices import HOST
 
 log = logging.getLogger(__name__)
+_numbers = count()
 
 # By default the compiler cuts long sums into loops of their own. Where these hold 16-bit numbers of two kinds it takes
 # half vectors: eight fp16 deltas on bf16 weights then move at half the bandwidth. One loop it is, however long.
@@ -43,8 +45,10 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], eager: Callable[..., Any], example: Sequence[Any]) -> None:
         self._eager = eager
-        # Code of its own, for torch.compile counts the variants of one code object and gives up at the ninth.
-        own = FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
+        # Code and name of its own, for torch.compile counts the variants of one code object and gives up at the ninth,
+        # and takes what changed since the last one of that name to change always.
+        code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
+        own = FunctionType(code, function.__globals__, function.__name__)
         options = _OPTIONS if _leaves(example)[0].device == HOST else _OPTIONS | _ACCELERATED
         self._compiled: Callable[..., Any] | None = torch.compile(own, fullgraph=True, options=options)
         for tensor in _leaves(example):

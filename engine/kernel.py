@@ -80,4 +80,4 @@ def _write_fused(outs: Buffers, base: torch.Tensor, deltas: Sequence[Delta], coe
         total = rows[:, 1:2] * first
         for column, delta in enumerate(others, start=2):
             total = total + rows[:, column : column + 1] * delta
-        out.copy_(total + rows[:, :1] * base.to(dtype))
+        out.copy_(rows[:, :1] * base.to(dtype) + total)

@@ -1,0 +1,142 @@
+"""Time and memory of a candidate against the weights, the members and the groups; `--record` draws them as a PNG.
+
+Time should grow with the bytes that a write moves, (K + 2)·P·4 in fp32, and so should memory; neither with groups.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from _ceiling import interleaved
+from _harness import Figure, Outcome, Target, main
+from _llama import bound, llama, weights_of
+
+from mergesearch.engine.devices import HOST, resolve_device
+from mergesearch.engine.live import LiveModel
+from mergesearch.engine.memory import memory_of
+from mergesearch.engine.places import tensor_places
+from mergesearch.spaces.groups import group_tensors
+from mergesearch.spaces.table import CoefficientTable
+
+WIDTH, VOCABULARY = 1024, 2000
+LAYERS = (1, 2, 4, 8, 16)  # 16 to 187 million weights: the least write moves 0.4 GB, far beyond any cache
+MEMBERS = (1, 2, 4, 8, 16, 32)
+GROUPINGS = ("model", "layers", "layers x kinds", "tensors")
+Row = dict[str, Any]
+
+
+def measure(quick: bool) -> Outcome:
+    """Vary one thing at a time."""
+    rounds = 5 if quick else 15
+    layers, members = (LAYERS[:3], MEMBERS[:4]) if quick else (LAYERS, MEMBERS)
+    _point(
+        "warm up", 1, 4, "layers", 1
+    )  # imports, the compiler and the noise that members are made of take memory, too
+    rows = [_point("P", depth, 4, "layers", rounds) for depth in layers]
+    rows += [_point("K", layers[1], count, "layers", rounds) for count in members]
+    rows += _grouped(layers[-2], rounds)
+    targets = [
+        target
+        for varied, factor in (("P", "P, million"), ("K", "K + 2"))
+        for quantity in ("ms", "memory, MB")
+        for target in _linear(varied, factor, quantity, [row for row in rows if row["varied"] == varied])
+    ]
+    times = [float(row["ms"]) for row in rows if row["varied"] == "groups"]
+    targets.append(Target("ms with one group per tensor over one group", times[-1] / times[0], 1.15))
+    note = "fp32. Slopes are least-squares fits of the logarithms; over K they are taken against K + 2, the streams."
+    figure = Figure("scale.png", partial(_drawn, rows))
+    return Outcome("Scaling of a candidate", rows, targets, note, figure)
+
+
+def _linear(varied: str, factor: str, quantity: str, rows: Sequence[Row]) -> list[Target]:
+    x, y = (np.log([float(row[column]) for row in rows]) for column in (factor, quantity))
+    slope = float(np.polyfit(x, y, 1)[0])
+    name = f"{quantity} against {varied}: slope of the logarithms"
+    return [Target(name, slope, 0.85, at_most=False), Target(name, slope, 1.15)]
+
+
+def _point(varied: str, layers: int, members: int, groups: str, rounds: int) -> Row:
+    """Bind one model, write some candidates, and leave nothing of it in memory."""
+    device = resolve_device("auto")
+    model = llama(layers, WIDTH, VOCABULARY, torch.float32).to(device)
+    before = _used(device)
+    live = bound(model, members, "exact", groups, kernel="compiled")
+    seconds = interleaved({"write": partial(live.write, _table(live))}, rounds, device)["write"]
+    own = weights_of(model)
+    memory = _used(device) - before + 4 * own  # the model's first weights are gone: the live ones stand in their place
+    row = _row(varied, own, live, min(seconds), memory)
+    del model, live
+    gc.collect()
+    return row
+
+
+def _grouped(layers: int, rounds: int) -> list[Row]:
+    """One bank under every grouping, written in turns."""
+    device = resolve_device("auto")
+    model = llama(layers, WIDTH, VOCABULARY, torch.float32).to(device)
+    bank = bound(model, 4, "exact").bank
+    groupings = (group_tensors(tensor_places(model), by) for by in GROUPINGS)
+    lives = {len(groups): LiveModel(model, bank, groups, "compiled") for groups in groupings}
+    passes = {str(count): partial(live.write, _table(live)) for count, live in lives.items()}
+    seconds = interleaved(passes, rounds, device)
+    memory = bank.bytes + 4 * weights_of(model)
+    return [_row("groups", weights_of(model), live, min(seconds[str(count)]), memory) for count, live in lives.items()]
+
+
+def _row(varied: str, weights: int, live: LiveModel, seconds: float, memory: float) -> Row:
+    members = len(live.bank.members)
+    return {
+        "varied": varied,
+        "P, million": weights / 1e6,
+        "K": members,
+        "K + 2": members + 2,
+        "groups": len(live.groups),
+        "ms": 1e3 * seconds,
+        "GB/s": 4 * weights * (members + 2) / seconds / 1e9,
+        "memory, MB": memory / 1e6,
+    }
+
+
+def _table(live: LiveModel) -> CoefficientTable:
+    shape = (len(live.groups), len(live.bank.members))
+    return CoefficientTable.of(np.random.default_rng(0).uniform(0.1, 0.4, shape))
+
+
+def _used(device: torch.device) -> float:
+    """Bytes that this process holds on the CPU, or that anybody does on an accelerator."""
+    gc.collect()
+    if device == HOST:
+        return float(psutil.Process().memory_info().rss)
+    memory = memory_of(device)
+    return float(memory.total - memory.free)
+
+
+def _drawn(rows: Sequence[Row]) -> bytes:
+    """Time above memory, against P, K and groups, on log axes."""
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(10, 5.5), layout="constrained")
+    axes = drawing.subplots(2, 3, sharey="row")
+    for column, (varied, along) in enumerate((("P", "P, million"), ("K", "K"), ("groups", "groups"))):
+        points = [row for row in rows if row["varied"] == varied]
+        for line, quantity in enumerate(("ms", "memory, MB")):
+            panel = axes[line, column]
+            panel.loglog([row[along] for row in points], [row[quantity] for row in points], "o-", color="#2b6cb0")
+            panel.set_xlabel(along)
+            panel.grid(visible=True, which="both", alpha=0.25)
+            if not column:
+                panel.set_ylabel("write, ms" if quantity == "ms" else quantity)
+    file = io.BytesIO()
+    drawing.savefig(file, format="png", dpi=120)
+    return file.getvalue()
+
+
+if __name__ == "__main__":
+    main(measure, __doc__ or "")

@@ -77,6 +77,9 @@ class BoundModel(ABC, Generic[C]):
     def write_source(self, source: Source) -> None:
         """Make the live model a member as it stands on disk, whatever transform the bank went through."""
 
+    def prepare_pullback(self) -> None:
+        """Compile what coefficient gradients need, so that no trial waits for the compiler."""
+
     @abstractmethod
     def pullback(self) -> AbstractContextManager[Gradient]:
         """Collect ∂L/∂C at the table written last, from every backward pass inside of the `with`."""

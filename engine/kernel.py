@@ -7,7 +7,7 @@ candidates are written from one read of the deltas, each bit for bit as it is wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -52,6 +52,13 @@ def kernel_for(segment: Segment, choice: str, copies: int = 1) -> Kernel:
     return Compiled(_write_fused, write_eagerly, (outs, outs[0].clone(), deltas, rows))
 
 
+def chunks(blocks: int, device: torch.device) -> Iterator[tuple[int, int]]:
+    """Cut `blocks` into as many as an eager kernel handles at a time: from which block on, and up to which."""
+    size = _CHUNK if device == HOST else _LARGE_CHUNK
+    for start in range(0, blocks, size):
+        yield start, min(start + size, blocks)
+
+
 def write_eagerly(outs: Buffers, base: torch.Tensor, deltas: Sequence[Delta], coefficients: Buffers) -> None:
     """Write all blocks, some at a time, with ordinary tensor operations.
 
@@ -61,9 +68,7 @@ def write_eagerly(outs: Buffers, base: torch.Tensor, deltas: Sequence[Delta], co
         deltas: of each member, at least one, as the bank keeps them.
         coefficients: for each candidate c₀ and then C per block, `blocks x (1 + members)`, in the dtype to sum in.
     """
-    chunk = _CHUNK if base.device == HOST else _LARGE_CHUNK
-    for start in range(0, len(base), chunk):
-        stop = min(start + chunk, len(base))
+    for start, stop in chunks(len(base), base.device):
         blocks = slice(start, stop)
         _write_fused(
             [out[blocks] for out in outs],

@@ -97,13 +97,17 @@ class LiveModel(BoundModel[Copy]):
                 if factors is not None:
                     view.copy_(view.to(segment.scales.dtype) + factors.dense().to(view.device))
 
+    def prepare_pullback(self) -> None:
+        """Compile what coefficient gradients need; the first `pullback` does it otherwise."""
+        _ = self._pullback
+
     @contextmanager
     def pullback(self) -> Iterator[CoefficientGradient]:
         """Collect ∂L/∂C at the table written last, from every backward pass inside of the `with`.
 
         Gradients flow to the tensors that a member changes, and to no others; they are dropped as they are used, and
         the tensors' own `.grad` and `requires_grad` are afterwards what they were. Running statistics of batch norms,
-        which autograd does not follow, add nothing. The first call compiles what it needs; an empty `with` prepares it.
+        which autograd does not follow, add nothing.
         """
         with torch.enable_grad(), self._pullback.collecting(differentiable_tensors(self.model)) as gradient:
             yield gradient

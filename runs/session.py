@@ -121,6 +121,8 @@ def open_session(config: Config) -> Session:
     )
     followed = None if scalarise else [search.searcher.follows(number) for number in range(len(objectives.each))]
     guides = guides_for(objectives, differentiable, search.name, search.searcher.gradients, followed)
+    if guides:
+        opened.live.prepare_pullback()
     known = [guide for guide in guides or () if guide is not None]
     baselines.check(objectives, known if len(known) == len(objectives.each) else [])
     proposals = Proposals(baselines, search.searcher, search.name, objectives, scalarise, guides)

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from mergesearch.engine.live import LiveModel
 from mergesearch.engine.member import BankOptions
 from mergesearch.engine.models import ModelPaths, Models
+from mergesearch.engine.storage.delta import dense
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
 
@@ -109,7 +110,7 @@ def test_small_deltas_in_bf16_keep_their_gradient(tiny: Any, tmp_path: Path) -> 
     for segment in live.bank.segments:
         for slot in segment.slots:
             for column, buffer in zip(segment.columns, segment.deltas, strict=True):
-                product = (kept[slot.name] * slot.view(buffer).double()).sum()
+                product = (kept[slot.name] * slot.view(dense(buffer, segment.base, torch.float64)).cpu()).sum()
                 expected[live.groups.of[slot.name], column] += float(product)
     found = pulled_back(live, rows, TOKENS)
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()

@@ -36,11 +36,9 @@ def measure(quick: bool) -> Outcome:
     """Vary one thing at a time."""
     rounds = 5 if quick else 15
     layers, members = (LAYERS[:3], MEMBERS[:4]) if quick else (LAYERS, MEMBERS)
-    _point(
-        "warm up", 1, 4, "layers", 1
-    )  # imports, the compiler and the noise that members are made of take memory, too
-    rows = [_point("P", depth, 4, "layers", rounds) for depth in layers]
-    rows += [_point("K", layers[1], count, "layers", rounds) for count in members]
+    _series("warm up", [(1, 4)], 1)  # imports, the compiler and the noise that members are made of take memory, too
+    rows = _series("P", [(depth, 4) for depth in layers], rounds)
+    rows += _series("K", [(layers[1], count) for count in members], rounds)
     rows += _grouped(layers[-2], rounds)
     targets = [
         target
@@ -62,19 +60,22 @@ def _linear(varied: str, factor: str, quantity: str, rows: Sequence[Row]) -> lis
     return [Target(name, slope, 0.85, at_most=False), Target(name, slope, 1.15)]
 
 
-def _point(varied: str, layers: int, members: int, groups: str, rounds: int) -> Row:
-    """Bind one model, write some candidates, and leave nothing of it in memory."""
+def _series(varied: str, cases: Sequence[tuple[int, int]], rounds: int) -> list[Row]:
+    """Bind a model for each case of layers and members, and write candidates in turns: bandwidth comes and goes."""
     device = resolve_device("auto")
-    model = llama(layers, WIDTH, VOCABULARY, torch.float32).to(device)
-    before = _used(device)
-    live = bound(model, members, "exact", groups, kernel="compiled")
-    seconds = interleaved({"write": partial(live.write, _table(live))}, rounds, device)["write"]
-    own = weights_of(model)
-    memory = _used(device) - before + 4 * own  # the model's first weights are gone: the live ones stand in their place
-    row = _row(varied, own, live, min(seconds), memory)
-    del model, live
-    gc.collect()
-    return row
+    lives, memory = [], []
+    for layers, members in cases:
+        model = llama(layers, WIDTH, VOCABULARY, torch.float32).to(device)
+        before = _used(device)
+        lives.append(bound(model, members, "exact", "layers", kernel="compiled"))
+        # The model's first weights are gone: the live ones stand in their place.
+        memory.append(_used(device) - before + 4 * weights_of(model))
+    passes = {str(number): partial(live.write, _table(live)) for number, live in enumerate(lives)}
+    seconds = interleaved(passes, rounds, device)
+    return [
+        _row(varied, weights_of(live.model), live, min(seconds[str(number)]), memory[number])
+        for number, live in enumerate(lives)
+    ]
 
 
 def _grouped(layers: int, rounds: int) -> list[Row]:
@@ -128,7 +129,10 @@ def _drawn(rows: Sequence[Row]) -> bytes:
         points = [row for row in rows if row["varied"] == varied]
         for line, quantity in enumerate(("ms", "memory, MB")):
             panel = axes[line, column]
-            panel.loglog([row[along] for row in points], [row[quantity] for row in points], "o-", color="#2b6cb0")
+            places = [row[along] for row in points]
+            panel.loglog(places, [row[quantity] for row in points], "o-", color="#2b6cb0")
+            panel.set_xticks(places, [f"{place:.3g}" for place in places])
+            panel.set_xticks([], minor=True)
             panel.set_xlabel(along)
             panel.grid(visible=True, which="both", alpha=0.25)
             if not column:

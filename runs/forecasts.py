@@ -23,7 +23,8 @@ def forecasts(proposals: Proposals, records: Sequence[TrialRecord]) -> dict[int,
     found = call_user(searcher, proposals.searcher.forecasts, history=history)
     objectives = proposals.objectives
     signs = np.array([objectives.mean_sign]) if proposals.scalarise else objectives.signs
-    return {numbers[row]: (signs * losses).tolist() for row, losses in found.items()}
+    # Linear algebra gives other last bits where arrays lie elsewhere in memory, as they do in a resumed run.
+    return {numbers[row]: [float(f"{value:.12g}") for value in signs * losses] for row, losses in found.items()}
 
 
 def add_forecasts(table: pd.DataFrame, plan: Plan, predicted: Mapping[int, Sequence[float]]) -> None:

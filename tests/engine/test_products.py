@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from mergesearch.engine.adapter import LowRank
 from mergesearch.engine.bank import DeltaBank, build_bank
+from mergesearch.engine.devices import HOST
 from mergesearch.engine.layout import BLOCK
 from mergesearch.engine.live import LiveModel
 from mergesearch.engine.member import BankOptions
 from mergesearch.engine.products import add_products, factored_products
 from mergesearch.engine.segment_gradient import SegmentGradient
-from mergesearch.engine.storage.delta import dense
+from mergesearch.engine.storage.delta import dense, fetched
 from mergesearch.engine.tiers.file import FileTier
 
 
@@ -35,7 +36,7 @@ class Products(torch.nn.Module):
 
     def loss(self, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Whose gradient of each parameter is the given one, in the parameter's dtype."""
-        return sum(((getattr(self, name) * one).sum() for name, one in given.items()), torch.zeros(()))
+        return sum(((getattr(self, name) * one).sum() for name, one in given.items()), 0.0)  # type: ignore[return-value]
 
 
 # Shorter than a block, whole blocks, whole blocks and a rest, no elements, no dimensions, and many small ones in a row.
@@ -67,19 +68,20 @@ def test_every_storage_and_shape(tiny: Any, storage: str, dtype: torch.dtype, ke
     members[1]["odd"] = base["odd"].clone()
     groups = tiny.groups_of({name: place % 3 for place, name in enumerate(SHAPES)})
     bank = tiny.World(base, members, groups).bank(storage=storage)
-    live = LiveModel(model, bank, groups, kernel)
+    live = LiveModel(tiny.on(tiny.device, model), bank, groups, kernel)
     batches = [
         {name: torch.randn(p.shape, generator=generator).to(dtype) for name, p in base.items()} for _ in range(2)
     ]
     with live.pullback() as gradient:
         for given in batches:
-            model.loss(given).backward()
+            model.loss({name: one.to(tiny.device) for name, one in given.items()}).backward()
             found = gradient.members
     expected = np.zeros((3, 3))
     for segment in bank.segments:
         for column, delta in zip(segment.columns, segment.deltas, strict=True):
-            scaled = dense(delta, segment.base[: segment.active], torch.float64)
-            scaled = scaled * segment.scales[:, [segment.columns.index(column)]].double()
+            blocks = fetched(delta, 0, segment.active, HOST)
+            scaled = dense(blocks, segment.base[: segment.active].to(HOST), torch.float64)
+            scaled = scaled * segment.scales[:, [segment.columns.index(column)]].to(HOST).double()
             for slot in segment.slots:
                 if slot.first < segment.active:
                     both = sum(given[slot.name].double() for given in batches)
@@ -154,6 +156,7 @@ def test_factors_give_what_their_dense_delta_gives(rows: int, columns: int, rank
         assert abs(float(one.sum() - (gradient * dense_delta).sum())) <= 1e-12 * scale
 
 
+@pytest.mark.fp64
 @settings(max_examples=30, deadline=None)
 @drawn(sizes=st.lists(st.integers(0, 40 * BLOCK), min_size=1, max_size=6))
 def test_any_sizes(tiny: Any, sizes: list[int]) -> None:
@@ -164,6 +167,6 @@ def test_any_sizes(tiny: Any, sizes: list[int]) -> None:
     (segment,) = tiny.World(base, [member], groups).bank().segments
     total, found = SegmentGradient(segment, add_products), np.zeros((1, 1))
     for slot in total.slots:
-        total.take(slot, torch.ones(slot.shape, dtype=torch.float64))
+        total.take(slot, torch.ones(slot.shape, dtype=torch.float64, device=segment.device))
     total.add_to(found, groups)
     assert found[0, 0] == sum(sizes)

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from mergesearch.engine.devices import HOST
 from mergesearch.engine.live import LiveModel
 from mergesearch.engine.member import BankOptions
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.storage.delta import dense
+from mergesearch.engine.storage.delta import dense, fetched
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
 
@@ -110,7 +111,8 @@ def test_small_deltas_in_bf16_keep_their_gradient(tiny: Any, tmp_path: Path) -> 
     for segment in live.bank.segments:
         for slot in segment.slots:
             for column, buffer in zip(segment.columns, segment.deltas, strict=True):
-                product = (kept[slot.name] * slot.view(dense(buffer, segment.base, torch.float64)).cpu()).sum()
+                delta = dense(fetched(buffer, 0, segment.active, HOST), segment.base.to(HOST), torch.float64)
+                product = (kept[slot.name] * slot.view(delta)).sum()
                 expected[live.groups.of[slot.name], column] += float(product)
     found = pulled_back(live, rows, TOKENS)
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()

@@ -121,5 +121,5 @@ def test_learned_soup_needs_one_live_model_beside_the_bank(tmp_path: Path) -> No
     opened, searching, losses = map(int, found.stdout.split()[-3:])
     model, members = 12 * 2048 * 2048 * 4, 4
     assert losses == 4
-    assert opened < (1 + members + 1) * model + 0.9 * model  # the rest is libraries; less than one more copy
-    assert searching < 0.75 * model  # gradients of a few layers, and the libraries that a first trial loads
+    assert opened < (1 + members + 1) * model + 1.25 * model  # the rest is libraries, the compiler among them
+    assert searching < 0.5 * model  # gradients of a few layers, and the libraries that a first trial loads

@@ -16,7 +16,6 @@ from .layout import Slot
 from .member import BankOptions, Member
 from .segment import Patch, Segment
 from .storage.delta import SparseDelta, TunedWeights
-from .storage.delta import tensors as tensors_of
 from .tensors import Kind, kinds_of
 from .tiers.tier import Tier
 
@@ -71,12 +70,7 @@ class DeltaBank:
     @property
     def bytes(self) -> int:
         """Size of base, deltas, factors and patches."""
-        tensors = [t for s in self.segments for t in (s.base, s.scales)]
-        tensors += [t for s in self.segments for delta in s.deltas for t in tensors_of(delta)]
-        tensors += [t for s in self.segments for patch in s.patches.values() for t in (patch.index, patch.value)]
-        factors = [f for s in self.segments for by_member in s.factors.values() for f in by_member.values()]
-        tensors += [side for factor in factors for side in (factor.up, factor.down)]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return sum(segment.bytes for segment in self.segments)
 
 
 # What a bank consists of, by name: the vocabulary of its file.

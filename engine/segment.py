@@ -9,7 +9,7 @@ import torch
 
 from .adapter import LowRank
 from .layout import Slot
-from .storage.delta import Delta
+from .storage.delta import Delta, tensors
 from .tiers.device import DeviceTier
 from .tiers.tier import Part, Tier
 
@@ -57,6 +57,19 @@ class Segment:
     def changed(self) -> frozenset[str]:
         """Names of the tensors that any member changes."""
         return frozenset(slot.name for slot in self.slots if slot.first < self.active) | frozenset(self.factors)
+
+    @property
+    def kept(self) -> list[torch.Tensor]:
+        """The tensors that lie in the tier: base, deltas and patches."""
+        deltas = [tensor for delta in self.deltas for tensor in tensors(delta)]
+        return [self.base, *deltas, *(side for patch in self.patches.values() for side in (patch.index, patch.value))]
+
+    @property
+    def bytes(self) -> int:
+        """Size of what is kept, of scales and of factors."""
+        factors = [factor for by_member in self.factors.values() for factor in by_member.values()]
+        sides = [side for factor in factors for side in (factor.up, factor.down)]
+        return sum(tensor.numel() * tensor.element_size() for tensor in (*self.kept, self.scales, *sides))
 
     def parts(self) -> Iterator[Part]:
         """The blocks that dense deltas change, part by part; a part is valid until the next is asked for."""

@@ -19,7 +19,7 @@ from .kernel import Kernel, kernel_for
 from .layout import BLOCK, Slot
 from .segment import Segment
 from .stack import Stack
-from .storage.delta import TunedWeights, dense, fetched, tensors
+from .storage.delta import TunedWeights, dense, fetched
 
 
 @dataclass
@@ -134,10 +134,7 @@ class _SegmentWriter:
 
     def _release(self) -> None:
         """Let go of what was looked at beside the parts."""
-        stored = self.stored
-        patches = [tensor for patch in stored.patches.values() for tensor in (patch.index, patch.value)]
-        deltas = [tensor for delta in stored.deltas for tensor in tensors(delta)]
-        stored.tier.release(stored.base, *deltas, *patches)
+        self.stored.tier.release(*self.stored.kept)
 
     def _make_exact(self, table: CoefficientTable, weights: torch.Tensor) -> None:
         """Where the rows are the base or one member itself, write what the kernel's rounding misses."""

@@ -56,6 +56,24 @@ class Evaluator(ABC):
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of everything but the weights that the scores depend on: options, data, versions."""
 
+    def references(self) -> Sequence[str]:
+        """Names ("base", or of members) of the models that candidates are compared with. None by default.
+
+        Known without a model; each is shown to `observe` before the first `score`.
+        """
+        return ()
+
+    def observe(self, reference: str, model: Any) -> None:
+        """Keep what the comparison needs of a reference, whose weights the live `model` shows.
+
+        Called after `prepare`, at most once for each of `references()`; leaves the model and the random states as
+        they were.
+
+        Raises:
+            InputError: the reference cannot be used; its outputs are not finite, for example.
+        """
+        raise NotImplementedError(f"{type(self).__name__} compares candidates with no reference '{reference}'")
+
     def differentiable(self) -> Mapping[str, Sequence[str]]:
         """Task name -> its losses that `backward` can differentiate, lower is better; the best one to steer by first.
 

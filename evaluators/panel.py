@@ -41,6 +41,27 @@ class Panel:
         """Task name -> metric name -> whether higher is better, over all evaluators."""
         return {task: dict(names) for one in self.evaluators for task, names in one.metrics().items()}
 
+    def owner(self, task: str) -> Evaluator:
+        """The evaluator that a task belongs to.
+
+        Raises:
+            InputError: no evaluator has it; names the nearest task.
+        """
+        owners = self._owners()
+        if task not in owners:
+            raise InputError(f"no evaluator has a task '{task}'; {nearest(task, owners)}")
+        return owners[task]
+
+    def references(self) -> tuple[str, ...]:
+        """Names ("base", or of members) of the models that some evaluator compares candidates with, each once."""
+        return tuple(dict.fromkeys(name for one in self.evaluators for name in one.references()))
+
+    def observe(self, reference: str, model: Any) -> None:
+        """Show a reference, whose weights the live `model` has now, to the evaluators that compare with it."""
+        for evaluator in self.evaluators:
+            if reference in evaluator.references():
+                evaluator.observe(reference, model)
+
     def score(self, model: Any, samples: Mapping[str, IntArray]) -> Scores:
         """Score `model` on `samples` (ascending int64 indices per task): task -> metric -> finite scores.
 

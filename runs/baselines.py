@@ -61,6 +61,13 @@ class Baselines:
         """The canonical points as candidates."""
         return [self._proposal(name, table) for name, table in self.points.items()]
 
+    def references(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The members' trials; all baselines' where no member has one. Those without scores are left out."""
+        whole = [record for record in records if record.whole and record.proposal.origin in self.points]
+        vertices = self._vertices()
+        members = [record for record in whole if record.proposal.table in vertices]
+        return members or whole
+
     def next_weighted(self, records: Sequence[TrialRecord], objectives: Objectives) -> Proposal | None:
         """The next soup weighted by the scores of its members, which all have their trial; None after the last.
 

@@ -21,6 +21,8 @@ def pick_trial(
 ) -> int:
     """Number of the best trial by weighted mean of the search scores, among those that keep all floors.
 
+    Trials that were stopped early are not among them.
+
     Args:
         objectives: the run's.
         records: all finished trials.
@@ -33,7 +35,7 @@ def pick_trial(
     """
     chosen = _weights(objectives, weights)
     limits = _known(objectives, floors) if floors is not None else None
-    scored = [record for record in records if record.values is not None]
+    scored = [record for record in records if record.whole]
     if not scored:
         raise InputError("the run has no scored trial yet; run it first")
     misses = {record.number: _missed(objectives, record, limits) for record in scored}

@@ -13,6 +13,7 @@ from ..errors import InputError, nearest
 from .yaml_file import read_yaml
 
 _PLACES = {"tier", "bank"}  # keys of `models`
+_ASIDE: dict[str, Any] = {"budget": True, "out": True, "cache": True, "name": True, "models": _PLACES}
 _DENSE = ("transform", "storage", "tier", "bank")  # keys of `models` that only dense deltas have a use for
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -135,6 +136,25 @@ class SamplesConfig(_Section):
     seed: int = Field(0, ge=0, description="of the split")
 
 
+class RacingConfig(_Section):
+    """When a candidate stops before it has seen all samples of the search."""
+
+    enabled: bool = Field(True, description="racing: off stands for {enabled: false}")
+    false_stops: float = Field(
+        0.05, gt=0, lt=0.5, description="probability of stopping a candidate that the front would not dominate"
+    )
+    margin: float = Field(0.0, ge=0, description="gain not worth its samples, in standard errors of a full score")
+    keep: float = Field(0.5, gt=0, lt=1, description="one objective: share of candidates that go on at each look")
+    first: int = Field(16, ge=2, description="samples of a task before the first look; each next has twice as many")
+    agreement: float = Field(0.3, ge=0, le=1, description="share of samples on which the members agree, as a guard")
+    estimator: Annotated[dict[str, Any], BeforeValidator(_kind)] = Field(
+        {"kind": "stratified"}, description="of the scores of a stopped candidate: stratified, item_response or mean"
+    )
+    screens: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(
+        {}, description="task/metric: share of candidates that go on, judged before anything else is scored"
+    )
+
+
 class BudgetConfig(_Section):
     """When the search ends; baselines count."""
 
@@ -144,6 +164,12 @@ class BudgetConfig(_Section):
 
 def _objective(value: Any) -> Any:
     return {"metric": value} if isinstance(value, str) else value
+
+
+def _racing(value: Any) -> Any:
+    if isinstance(value, str) and value in ("on", "off"):
+        value = value == "on"
+    return {"enabled": value} if isinstance(value, bool) else value
 
 
 def _searcher(value: Any) -> Any:
@@ -164,8 +190,10 @@ class Config(_Section):
     evaluators: dict[str, dict[str, Any]]
     objectives: list[Annotated[ObjectiveConfig, BeforeValidator(_objective)]] = Field(min_length=1)
     samples: SamplesConfig = SamplesConfig()
+    racing: Annotated[RacingConfig, BeforeValidator(_racing)] = RacingConfig()
     budget: BudgetConfig = BudgetConfig()
     out: str = Field("mergesearch-runs", description="folder of run folders")
+    cache: str | None = Field(None, description="folder of evaluations that runs share; OUT/.cache where left out")
     store: str | None = Field(None, description="URL of a database, instead of the journal file")
 
     def __init__(self, **values: Any) -> None:
@@ -197,7 +225,7 @@ class Config(_Section):
     def identity(self) -> dict[str, Any]:
         """What a run's trials hang on, flat: `section.key` -> value. The budget may be raised, the folder moved."""
         # Where the deltas lie changes no bit of a candidate.
-        content = self.model_dump(mode="json", exclude={"budget": True, "out": True, "name": True, "models": _PLACES})
+        content = self.model_dump(mode="json", exclude=_ASIDE)
         # The order of members is the order of the table's columns, which a comparison of mappings would not see.
         return {**dict(_flatten(content)), "models.members (order)": list(self.models.members)}
 

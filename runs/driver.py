@@ -78,7 +78,7 @@ class Driver:
             proposal = self._session.proposals.next(records)
             if proposal is None:
                 break
-            record = self._evaluate(len(records), proposal, clock)
+            record = self._evaluate(records, proposal, clock)
             self._store.append(record)
             records.append(record)
             self._observer.trial(records)
@@ -92,29 +92,28 @@ class Driver:
         out_of_time = budget.time is not None and sum(record.seconds for record in records) >= budget.time
         return len(records) >= budget.trials or out_of_time
 
-    def _evaluate(self, number: int, proposal: Proposal, clock: float) -> TrialRecord:
+    def _evaluate(self, records: Sequence[TrialRecord], proposal: Proposal, clock: float) -> TrialRecord:
         """Score one candidate, whose trial began at `clock`; where that fails, the run goes on."""
-        session = self._session
-        started = datetime.now()
+        number, started = len(records), datetime.now()
         try:
-            scores = session.bench.score(proposal, session.search_samples)
-            picked = session.proposals.objectives.pick(scores)
+            found = self._session.race.evaluate(proposal, records)
         except TrialError as error:
             log.warning("trial %d (%s) failed: %s", number, proposal.origin, error)
             return TrialRecord(number, proposal, None, (), (), "", str(error), started, time.perf_counter() - clock)
-        guidance = self._guidance(number, proposal)
-        values = tuple(one.value for one in picked)
+        guidance = None if found.values is None else self._guidance(number, proposal)
+        violations = () if found.values is None else self._session.proposals.objectives.violations(found.values)
         return TrialRecord(
             number=number,
             proposal=proposal,
-            values=values,
-            errors=tuple(one.stderr for one in picked),
-            violations=session.proposals.objectives.violations(values),
-            key=session.bench.key(proposal, session.search_samples),
-            reason=None,
+            values=found.values,
+            errors=found.errors,
+            violations=violations,
+            key=found.key,
+            reason=found.reason,
             started=started,
             seconds=time.perf_counter() - clock,
             guidance=guidance,
+            visited=found.visited,
         )
 
     def _guidance(self, number: int, proposal: Proposal) -> Guidance | None:

@@ -91,6 +91,11 @@ class Objectives:
         return list(dict.fromkeys(objective.task for objective in self.each))
 
     @property
+    def metrics(self) -> dict[str, list[str]]:
+        """Task -> its metrics that are objectives."""
+        return {task: [one.metric for one in self.each if one.task == task] for task in self.tasks}
+
+    @property
     def signs(self) -> FloatArray:
         """`sign` of each, float64, `objectives`."""
         return np.array([objective.sign for objective in self.each])

@@ -60,6 +60,8 @@ class TrialRecord:
         started: when, local time.
         seconds: how long it took.
         guidance: differentiable losses and their slopes; None where the searcher wants none, or there are none.
+        visited: share of the search's samples that it was scored on: 1 for all of them; below 1 it was stopped early,
+            and its values are estimates.
     """
 
     number: int
@@ -72,17 +74,28 @@ class TrialRecord:
     started: datetime
     seconds: float
     guidance: Guidance | None = None
+    visited: float = 1.0
 
     @property
     def complete(self) -> bool:
         """Whether it has scores."""
         return self.values is not None
 
+    @property
+    def screened(self) -> bool:
+        """Whether a screen stopped it before it had scores."""
+        return self.visited == 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has scores on all samples, so that it may be chosen."""
+        return self.complete and self.visited == 1
+
     def to_optuna(self, coordinates: Mapping[str, Sequence[float]]) -> FrozenTrial:
         """Encode with one float parameter per coordinate of the space (name -> lowest and highest value)."""
         x = {} if self.proposal.x is None else dict(zip(coordinates, self.proposal.x.tolist(), strict=True))
         trial = create_trial(
-            state=TrialState.COMPLETE if self.complete else TrialState.FAIL,
+            state=self._state(),
             values=None if self.values is None else list(self.values),
             params=x,
             distributions={name: FloatDistribution(coordinates[name][0], coordinates[name][1]) for name in x},
@@ -92,6 +105,12 @@ class TrialRecord:
         trial.datetime_start = self.started
         trial.datetime_complete = self.started + timedelta(seconds=self.seconds)
         return trial
+
+    def _state(self) -> TrialState:
+        """Optuna's word for it."""
+        if not self.complete:
+            return TrialState.FAIL
+        return TrialState.COMPLETE if self.whole else TrialState.PRUNED
 
     def _attributes(self) -> dict[str, Any]:
         table = self.proposal.table
@@ -108,6 +127,7 @@ class TrialRecord:
             "reason": self.reason,
             **scaled,
             **guided,
+            **({} if self.visited == 1 else {"visited": self.visited}),
         }
 
     @classmethod
@@ -121,7 +141,7 @@ class TrialRecord:
         return cls(
             number=trial.number,
             proposal=Proposal(CoefficientTable(members, base), attributes["origin"], x, attributes["member"]),
-            values=tuple(trial.values) if trial.state == TrialState.COMPLETE else None,
+            values=None if trial.state == TrialState.FAIL else tuple(trial.values),
             errors=tuple(attributes["errors"]),
             violations=tuple(attributes["violations"]),
             key=attributes["key"],
@@ -129,4 +149,5 @@ class TrialRecord:
             started=started,
             seconds=((trial.datetime_complete or started) - started).total_seconds(),
             guidance=Guidance.from_plain(attributes["guidance"]) if "guidance" in attributes else None,
+            visited=attributes.get("visited", 1.0),
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+import itertools
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..evaluators.evaluator import IntArray, Scores
-from ..evaluators.scores import MetricScores
+from ..evaluators.scores import FloatArray, MetricScores
 from .folder import write_atomically
 
-_KINDS = ("value", "sample", "replicate")
+log = logging.getLogger(__name__)
+
+_ASKED = "asked"  # the kind of a row that tells a sample of a task none of whose metrics has values per sample
 
 
 class ScoreFiles:
-    """The evaluation cache of a run. A key names the weights, the evaluators and the samples, never only a table."""
+    """Scores in one folder. A key names the weights, the evaluators and the samples, never only a table."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -27,7 +31,15 @@ class ScoreFiles:
     def load(self, key: str) -> Scores | None:
         """Return the scores saved under `key`, or None."""
         path = self._path(key)
-        return _decode(pq.read_table(path)) if path.is_file() else None
+        return _decode(pq.read_table(path))[0] if path.is_file() else None
+
+    def all(self) -> Iterator[tuple[Scores, dict[str, IntArray]]]:
+        """All that was saved, by name: scores, and the samples that they are of; without files that are damaged."""
+        for path in sorted(self._folder.glob("[!.]*.parquet")):
+            try:
+                yield _decode(pq.read_table(path))
+            except pa.ArrowInvalid:
+                log.warning("'%s' is damaged, and is left out; its scores will be evaluated again", path)
 
     def save(self, key: str, scores: Scores, samples: Mapping[str, IntArray]) -> None:
         """Save scores under `key`, with the numbers of their samples."""
@@ -53,36 +65,46 @@ def samples_digest(samples: Mapping[str, IntArray]) -> str:
 
 
 def _encode(scores: Scores, samples: Mapping[str, IntArray]) -> pa.Table:
-    """One row per number: task, metric, kind (value, sample, replicate), sample number (-1 for none), value."""
-    columns: dict[str, list[object]] = {"task": [], "metric": [], "kind": []}
-    numbers: list[np.ndarray] = []
-    values: list[np.ndarray] = []
-    for task, metrics in scores.items():
-        for metric, one in metrics.items():
-            parts = {"value": np.array([one.value]), "sample": one.samples, "replicate": one.replicates}
-            for kind, part in parts.items():
-                if part is None:
-                    continue
-                columns["task"] += [task] * len(part)
-                columns["metric"] += [metric] * len(part)
-                columns["kind"] += [kind] * len(part)
-                numbers.append(samples[task] if kind == "sample" else np.full(len(part), -1))
-                values.append(part)
-    encoded = {name: pa.array(column, pa.string()).dictionary_encode() for name, column in columns.items()}
-    return pa.table({**encoded, "sample": np.concatenate(numbers), "score": np.concatenate(values)})
+    """One row per number: task, metric, kind (value, sample, replicate, asked), sample number (-1 for none), value."""
+    blocks = [block for task, metrics in scores.items() for block in _blocks(task, metrics, samples[task])]
+    sizes = [len(numbers) for _, numbers, _ in blocks]
+    labels = zip(*(names for names, _, _ in blocks), strict=True)
+    columns = {
+        name: pa.array(np.repeat(column, sizes), pa.string()).dictionary_encode()
+        for name, column in zip(("task", "metric", "kind"), labels, strict=True)
+    }
+    numbers, values = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
+    return pa.table({**columns, "sample": numbers, "score": values})
 
 
-def _decode(table: pa.Table) -> Scores:
+def _blocks(
+    task: str, metrics: Mapping[str, MetricScores], asked: IntArray
+) -> Iterator[tuple[tuple[str, str, str], IntArray, FloatArray]]:
+    """The numbers of one task, kind by kind: (task, metric, kind), sample numbers, values."""
+    for metric, one in metrics.items():
+        parts = {"value": np.array([one.value]), "sample": one.samples, "replicate": one.replicates}
+        for kind, part in parts.items():
+            if part is not None:
+                yield (task, metric, kind), asked if kind == "sample" else np.full(len(part), -1), part
+    if all(one.samples is None for one in metrics.values()):
+        yield (task, "", _ASKED), asked, np.full(len(asked), np.nan)
+
+
+def _decode(table: pa.Table) -> tuple[Scores, dict[str, IntArray]]:
+    parts: dict[tuple[str, str], dict[str, FloatArray]] = {}
+    samples: dict[str, IntArray] = {}
+    numbers, values = (table.column(name).to_numpy() for name in ("sample", "score"))
+    codes = np.stack([table.column(name).combine_chunks().indices.to_numpy() for name in ("task", "metric", "kind")])
+    starts = [0, *(np.flatnonzero(np.any(np.diff(codes), axis=0)) + 1).tolist(), len(values)]
+    for start, stop in itertools.pairwise(starts):
+        task, metric, kind = (table.column(name)[start].as_py() for name in ("task", "metric", "kind"))
+        if kind in ("sample", _ASKED):
+            samples[task] = numbers[start:stop]
+        if kind != _ASKED:
+            parts.setdefault((task, metric), {})[kind] = values[start:stop]
     scores: Scores = {}
-    parts: dict[tuple[str, str], dict[str, list[float]]] = {}
-    columns = [table.column(name).to_pylist() for name in ("task", "metric", "kind", "score")]
-    for task, metric, kind, value in zip(*columns, strict=True):
-        parts.setdefault((task, metric), {}).setdefault(kind, []).append(value)
     for (task, metric), found in parts.items():
-        value, samples, replicates = (found.get(kind) for kind in _KINDS)
         scores.setdefault(task, {})[metric] = MetricScores(
-            value=value[0] if value else float("nan"),
-            samples=None if samples is None else np.array(samples),
-            replicates=None if replicates is None else np.array(replicates),
+            value=float(found["value"][0]), samples=found.get("sample"), replicates=found.get("replicate")
         )
-    return scores
+    return scores, samples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..engine.member import BankOptions
 from ..engine.models import ModelPaths, Models
 from ..engine.tiers.keeping import Keeping
 from ..engine.transforms.transform import Transform
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..evaluators.evaluator import IntArray
 from ..evaluators.panel import Panel, build_evaluators
 from ..evaluators.split import split_samples
@@ -28,12 +29,14 @@ from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
 from .baselines import Baselines
 from .config import Config, ModelsConfig
+from .evaluation_cache import EvaluationCache
 from .folder import RunFolder
 from .guides import guides_for
 from .objectives import Objectives
 from .offer import Offer
 from .plan import Plan
 from .proposals import Proposals
+from .racing.race import Race
 from .score_files import ScoreFiles, score_key
 from .searching import Search
 from .workbench import Workbench
@@ -53,6 +56,7 @@ class Session:
         models: base and members.
         bench: the live model and its evaluators.
         proposals: what to evaluate in which order.
+        race: how candidates are scored.
         search_samples: what the search sees, ascending indices per task.
         held_out: what it does not see.
         fresh: what it does not see either, and its elite is scored on; empty where none are kept.
@@ -64,6 +68,7 @@ class Session:
     models: Models
     bench: Workbench
     proposals: Proposals
+    race: Race
     search_samples: Samples
     held_out: Samples
     fresh: Samples
@@ -108,11 +113,13 @@ def open_session(config: Config) -> Session:
     objectives = Objectives.resolve(config.objectives, panel.metrics())
     if search:
         search.check(config.search, objectives)
+    _check_references(panel, models.names)
     search_samples, held_out, fresh = _split(config, panel)
     opened = open_live(config, models)
     space = build_space(config.space.options(), opened.live.groups, models.names)
     baselines = _baselines(config, space, opened)
-    bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores))
+    cache = EvaluationCache(Path(config.cache or Path(config.out) / ".cache"))
+    bench = Workbench(opened.live, models.members, panel, ScoreFiles(folder.scores), cache)
     scalarise = config.search.scalarise is not None and len(objectives.each) > 1
     asked = search is None or search.searcher.gradients != "unused"  # evaluators may have to prepare for it
     differentiable = panel.differentiable() if asked else {}
@@ -127,7 +134,8 @@ def open_session(config: Config) -> Session:
     baselines.check(objectives, known if len(known) == len(objectives.each) else [])
     proposals = Proposals(baselines, search.searcher, search.name, objectives, scalarise, guides)
     proposals.ask([])  # what it cannot search it says now, and not after the baselines
-    return Session(config, folder, models, bench, proposals, search_samples, held_out, fresh, search.recommended)
+    race = Race(bench, proposals, search_samples, config)
+    return Session(config, folder, models, bench, proposals, race, search_samples, held_out, fresh, search.recommended)
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,12 @@ def _problem(
         and all(differentiable.get(t) for t in objectives.tasks),
         snapshots=config.models.trajectory is not None and kind == "affine",
     )
+
+
+def _check_references(panel: Panel, members: Sequence[str]) -> None:
+    for name in panel.references():
+        if name != "base" and name not in members:
+            raise InputError(f"an evaluator compares with '{name}'; {nearest(name, ['base', *members])}")
 
 
 def _transform(models: ModelsConfig) -> Transform | None:

@@ -50,7 +50,10 @@ class Shortlist:
 
 
 def front_of(objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray) -> list[TrialRecord]:
-    """Non-dominated trials that keep all floors, best weighted mean first; of equal candidates the first one."""
+    """Non-dominated trials that keep all floors, best weighted mean first; of equal candidates the first one.
+
+    Trials that were stopped early stand on no front.
+    """
     kept = best_of(objectives, records, weights)
     if not kept:
         return []
@@ -59,8 +62,8 @@ def front_of(objectives: Objectives, records: Sequence[TrialRecord], weights: Fl
 
 
 def best_of(objectives: Objectives, records: Sequence[TrialRecord], weights: FloatArray) -> list[TrialRecord]:
-    """Scored trials that keep all floors, best weighted mean first; of equal candidates the first one."""
-    first = {record.key: record for record in reversed(records) if record.values is not None}
+    """Trials with all their scores that keep all floors, best weighted mean first; of equal candidates the first."""
+    first = {record.key: record for record in reversed(records) if record.whole}
     kept = [record for record in first.values() if all(violation <= 0 for violation in record.violations)]
     return sorted(kept, key=lambda record: (mean_loss(objectives, weights, record), record.number))
 
@@ -107,8 +110,6 @@ def _rivals(
 def _nearest(records: Sequence[TrialRecord]) -> int | None:
     """The scored trial that misses the floors least; None where none was scored."""
     missed = {
-        record.number: sum(max(violation, 0.0) for violation in record.violations)
-        for record in records
-        if record.complete
+        record.number: sum(max(violation, 0.0) for violation in record.violations) for record in records if record.whole
     }
     return min(missed, key=lambda number: (missed[number], number), default=None)

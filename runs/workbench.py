@@ -12,14 +12,16 @@ import numpy as np
 from ..engine.bound import BoundModel
 from ..engine.member import Member
 from ..errors import InputError, TrialError
-from ..evaluators.evaluator import IntArray, Scores
+from ..evaluators.evaluator import Scores
 from ..evaluators.panel import Panel
-from ..spaces.table import FloatArray
+from ..spaces.table import CoefficientTable, FloatArray
+from .evaluation_cache import EvaluationCache, Samples
 from .guides import Guidance, Guide
 from .record import Proposal
 from .score_files import ScoreFiles, samples_digest, score_key
 
 T = TypeVar("T")
+Metrics = Mapping[str, Sequence[str]]
 
 
 @dataclass
@@ -30,29 +32,28 @@ class Workbench:
         live: bound to the bank.
         members: for candidates that are a member as it stands on disk.
         panel: prepared evaluators.
-        files: the evaluation cache.
+        files: scores of the run's trials.
+        cache: evaluations of this run and others.
     """
 
     live: BoundModel[Any]
     members: list[Member]
     panel: Panel
     files: ScoreFiles
+    cache: EvaluationCache
+    _observed: bool = False
 
     @cached_property
     def panel_fingerprint(self) -> str:
         """Identity of the evaluators and their data."""
         return self.panel.fingerprint()
 
-    def key(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> str:
+    def key(self, proposal: Proposal, samples: Samples) -> str:
         """Identity of a candidate's scores: weights, evaluators and samples."""
-        weights = proposal.table.digest() if proposal.member is None else f"member {proposal.member}"
-        bank = self.live.bank.fingerprint
-        return score_key(bank, weights, self.panel_fingerprint, samples_digest(samples), self.live.groups_digest)
+        return score_key(self._weights(proposal), self.panel_fingerprint, samples_digest(samples))
 
-    def score(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
-        """Scores of a candidate on `samples` (ascending indices per task), from the cache where they are known.
-
-        This is the trial boundary: whatever goes wrong with a candidate becomes one kind of error.
+    def score(self, proposal: Proposal, samples: Samples, metrics: Metrics | None = None) -> Scores:
+        """Scores of a candidate on `samples` (ascending indices per task), kept in the run's files.
 
         Raises:
             TrialError: the candidate could not be scored.
@@ -62,13 +63,37 @@ class Workbench:
         known = self.files.load(key)
         if known is not None:
             return known
-        scores = _guarded(partial(self._scored, proposal, samples))
+        scores = self.evaluate(proposal, samples, metrics)
         self.files.save(key, scores, samples)
         return scores
 
-    def guide(
-        self, proposal: Proposal, guides: Sequence[Guide | None], samples: Mapping[str, IntArray]
-    ) -> Guidance | None:
+    def evaluate(self, proposal: Proposal, samples: Samples, metrics: Metrics | None = None) -> Scores:
+        """Scores of a candidate on `samples`; only what the cache does not know of them is evaluated.
+
+        This is the trial boundary: whatever goes wrong with a candidate becomes one kind of error.
+
+        Args:
+            proposal: the candidate.
+            samples: ascending indices per task.
+            metrics: task -> metrics that are wanted; all that there are where left out. Others may be among the scores.
+
+        Raises:
+            TrialError: the candidate could not be scored.
+            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+        """
+        wanted = metrics or self.panel.metrics()
+        keys = {task: self._evaluation_key(proposal, task) for task in samples}
+        known = {key: self.cache.known(key) for key in dict.fromkeys(keys.values())}
+        missing = {task: known[keys[task]].missing(task, rows, wanted[task]) for task, rows in samples.items()}
+        missing = {task: rows for task, rows in missing.items() if len(rows)}
+        if missing:
+            scores = _guarded(partial(self._scored, proposal, missing))
+            for key in dict.fromkeys(keys[task] for task in missing):
+                part = {task: rows for task, rows in missing.items() if keys[task] == key}
+                known[key] = self.cache.add(key, {task: scores[task] for task in part}, part)
+        return {task: known[keys[task]].scores(task, rows) for task, rows in samples.items()}
+
+    def guide(self, proposal: Proposal, guides: Sequence[Guide | None], samples: Samples) -> Guidance | None:
         """Differentiable losses of a candidate, and their slopes in its table; None for a member off its table.
 
         Guides that several objectives share are differentiated once.
@@ -79,18 +104,51 @@ class Workbench:
         """
         if proposal.member is not None:
             return None
-        self.write(proposal)
+        self._show(proposal)
         known = dict.fromkeys(guide for guide in guides if guide is not None)
         found = {guide: _guarded(partial(self._slopes, guide, samples)) for guide in known}
         unknown = np.nan, np.full_like(proposal.table.members, np.nan)
         each = [unknown if guide is None else found[guide] for guide in guides]
         return Guidance(np.array([loss for loss, _ in each]), np.stack([slopes for _, slopes in each]))
 
-    def _scored(self, proposal: Proposal, samples: Mapping[str, IntArray]) -> Scores:
-        self.write(proposal)
+    def _weights(self, proposal: Proposal) -> str:
+        """Identity of a candidate's weights."""
+        weights = proposal.table.digest() if proposal.member is None else f"member {proposal.member}"
+        return score_key(self.live.bank.fingerprint, weights, self.live.groups_digest)
+
+    def _evaluation_key(self, proposal: Proposal, task: str) -> str:
+        """Identity of a candidate and of the evaluator that a task belongs to."""
+        owner = self.panel.owner(task)
+        if owner.name not in self._fingerprints:
+            self._fingerprints[owner.name] = owner.fingerprint()
+        return score_key(self._weights(proposal), self._fingerprints[owner.name])
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        """Evaluator -> identity, of those that were asked for so far."""
+        return {}
+
+    def _scored(self, proposal: Proposal, samples: Samples) -> Scores:
+        self._show(proposal)
         return self.panel.score(self.live.model, samples)
 
-    def _slopes(self, guide: Guide, samples: Mapping[str, IntArray]) -> tuple[float, FloatArray]:
+    def _show(self, proposal: Proposal) -> None:
+        """Make the live model the candidate, for evaluators that know all that they compare it with."""
+        if not self._observed:
+            for reference in self.panel.references():
+                self.write(self._reference(reference))
+                self.panel.observe(reference, self.live.model)
+            self._observed = True
+        self.write(proposal)
+
+    def _reference(self, name: str) -> Proposal:
+        """The base or a member, by name, as a candidate."""
+        groups, members = len(self.live.groups.names), len(self.members)
+        table = CoefficientTable(np.zeros((groups, members)), np.ones(groups))
+        names = [member.name for member in self.members]
+        return Proposal(table, name, member=None if name == "base" else names.index(name))
+
+    def _slopes(self, guide: Guide, samples: Samples) -> tuple[float, FloatArray]:
         """One loss and its slopes, rounded to fp32 as the journal keeps them."""
         task, metric = guide
         with self.live.pullback() as gradient:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def test_candidates_without_held_out_scores_are_left_out(
     whole = run(config)
     assert whole.results
     winner = whole.results.chosen.winner
+    shutil.rmtree(Path(config.out) / ".cache")
     for path in whole.folder.scores.iterdir():
         if path.stem in whole.results.held_out.values():
             path.unlink()
@@ -193,12 +195,12 @@ def test_a_verdict_says_where_the_run_has_gone_on(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
-    run(Config(**make_config(budget__trials=14)))
+    run(Config(**make_config(budget__trials=14, racing="off")))
 
     def interrupted(*given: Any) -> Any:
         raise KeyboardInterrupt
 
-    longer = Config(**make_config(budget__trials=20))
+    longer = Config(**make_config(budget__trials=20, racing="off"))
     calls: list[int] = []
     score = DataLoaderEvaluator.score
 

@@ -72,7 +72,7 @@ def test_failed_candidates_are_recorded_and_the_run_goes_on(
         return score(self, *given)
 
     monkeypatch.setattr(DataLoaderEvaluator, "score", sometimes)
-    result = run(Config(**make_config()))
+    result = run(Config(**make_config(racing="off")))
     failed = [record.number for record in result.records if not record.complete]
     assert failed == [2, 13] and result.records[2].reason == "MemoryError: no memory for this batch"
     assert "trial 2 (member flip) failed: MemoryError" in caplog.text

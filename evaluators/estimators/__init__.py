@@ -1,0 +1,1 @@
+"""Estimators of the mean over all samples from those that were visited; one per file."""

@@ -1,0 +1,1 @@
+"""Racing: which samples a candidate is scored on first, and when it may stop early. Pure functions, NumPy only."""

@@ -1,0 +1,1 @@
+"""Racing: candidates are scored look by look, and stop when they are not worth any more samples."""

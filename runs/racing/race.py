@@ -1,0 +1,153 @@
+"""Scoring of a candidate look by look, until it has seen all samples or is not worth any more of them.
+
+What happens is a function of the configuration and the finished trials alone, as all of a run is.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...evaluators.evaluator import IntArray
+from ...evaluators.racing.looks import look_sizes
+from ...spaces.table import FloatArray
+from ..config import Config
+from ..proposals import Proposals
+from ..record import Proposal, TrialRecord
+from ..workbench import Metrics, Workbench
+from .course import estimator_of
+from .screening import Screens
+from .stopping import AgainstFront, AmongRivals
+from .track import EachScores, Track, lay_track
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the scoring of a candidate came to.
+
+    Attributes:
+        values: one per objective; estimates where it was stopped early, None where a screen stopped it.
+        errors: their standard errors.
+        visited: share of the objectives' samples that they rest on.
+        key: of the scores behind them.
+        reason: why there are no values; None where there are.
+    """
+
+    values: tuple[float, ...] | None
+    errors: tuple[float, ...]
+    visited: float
+    key: str
+    reason: str | None = None
+
+
+class Race:
+    """Scores the candidates of one run.
+
+    The searcher's candidates race: in one order of the samples, the same for all, each is scored until an incumbent
+    surely dominates it (several objectives), or until it has fallen behind the others (one objective, or one weighted
+    mean). Baselines are scored in full, and so is every candidate where `racing` is off, where an objective has no
+    value of its own for each sample, or where the searcher follows gradients, which are of all samples.
+
+    Args:
+        bench: evaluates.
+        proposals: what the objectives are, and whether the searcher sees one mean of them.
+        samples: what the search sees, ascending indices per task.
+        config: the run's.
+
+    Raises:
+        InputError: no such estimator or screen.
+    """
+
+    def __init__(self, bench: Workbench, proposals: Proposals, samples: dict[str, IntArray], config: Config) -> None:
+        self._bench, self._proposals, self._samples = bench, proposals, samples
+        self._options, self._seed = config.racing, config.samples.seed
+        self._screens = Screens(config.racing.screens, bench, samples)
+        estimator_of(config.racing)
+        self._track: Track | str | None = None
+
+    @property
+    def summary(self) -> str:
+        """Whether candidates will race, in a few words."""
+        if not self._options.enabled:
+            return "off"
+        if self._proposals.guides is not None:
+            return f"off, since {self._proposals.name} follows gradients, which are of all samples"
+        counts = [len(self._samples[task]) for task in self._proposals.objectives.tasks]
+        looks = max((look_sizes(count, self._options.first) for count in counts), key=len)
+        if len(looks) == 1:
+            return f"off, since no task has {2 * self._options.first} samples or more for the search"
+        return f"on, with looks at {', '.join(map(str, looks[:-1]))} and all samples of a task"
+
+    def evaluate(self, proposal: Proposal, records: Sequence[TrialRecord]) -> Evaluation:
+        """Score the candidate of trial `len(records)`.
+
+        Raises:
+            TrialError: it could not be scored.
+            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+        """
+        track = self._track_for(proposal, records)
+        if track is None:
+            return self._in_full(proposal)
+        behind = self._screens.behind(proposal, records)
+        if behind is not None:
+            return Evaluation(None, (), 0.0, "", behind)
+        rule = self._rule(track, records)
+        for left in range(track.looks - 1, 0, -1):
+            scores = track.scores(proposal, left)
+            if rule.stops(scores, left):
+                return self._partial(proposal, track, scores, left)
+        return self._in_full(proposal, self._wanted())
+
+    def _track_for(self, proposal: Proposal, records: Sequence[TrialRecord]) -> Track | None:
+        """The track that a candidate races on; None for one that is scored in full."""
+        if not self._options.enabled or self._proposals.guides is not None or proposal.origin != self._proposals.name:
+            return None
+        key = self._bench.key(proposal, self._samples)
+        if any(record.key == key for record in records):
+            return None  # its scores are all known
+        if self._track is None:
+            references = self._proposals.baselines.references(records)
+            objectives = self._proposals.objectives
+            self._track = lay_track(self._bench, objectives, self._samples, references, self._options, self._seed)
+            if isinstance(self._track, str):
+                log.warning("racing is off: %s", self._track)
+        return None if isinstance(self._track, str) else self._track
+
+    def _rule(self, track: Track, records: Sequence[TrialRecord]) -> AgainstFront | AmongRivals:
+        objectives = self._proposals.objectives
+        if len(objectives.each) > 1 and not self._proposals.scalarise:
+            return AgainstFront(track, objectives, self._options, records)
+        return AmongRivals(track, objectives, self._proposals.weights(records), self._options, records)
+
+    def _in_full(self, proposal: Proposal, metrics: Metrics | None = None) -> Evaluation:
+        scores = self._bench.score(proposal, self._samples, metrics)
+        picked = self._proposals.objectives.pick(scores)
+        values, errors = tuple(one.value for one in picked), tuple(one.stderr for one in picked)
+        return Evaluation(values, errors, 1.0, self._bench.key(proposal, self._samples))
+
+    def _partial(self, proposal: Proposal, track: Track, scores: EachScores, left: int) -> Evaluation:
+        """What is known of a candidate that stops; the scores behind it are kept."""
+        samples, estimates = track.samples(left), track.estimates(scores, left)
+        self._bench.score(proposal, samples, self._proposals.objectives.metrics)
+        return Evaluation(
+            values=tuple(one.value for one in estimates),
+            errors=tuple(math.hypot(one.error, _spread(each)) for one, each in zip(estimates, scores, strict=True)),
+            visited=track.share(left),
+            key=self._bench.key(proposal, samples),
+        )
+
+    def _wanted(self) -> Metrics:
+        """Metrics by task: the objectives', and all of tasks that no objective is of."""
+        everything: Metrics = {task: list(names) for task, names in self._bench.panel.metrics().items()}
+        return {**everything, **self._proposals.objectives.metrics}
+
+
+def _spread(scores: FloatArray) -> float:
+    """Standard error of a mean over as many samples as there are all in all, from those that were visited."""
+    return float(np.nanstd(scores) / math.sqrt(len(scores)))

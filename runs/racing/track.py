@@ -1,0 +1,123 @@
+"""The track of a race: the course of every task that an objective is of, and how far each trial came on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from zlib import crc32
+
+import numpy as np
+
+from ...evaluators.estimators.estimator import Estimate
+from ...evaluators.evaluator import IntArray
+from ...evaluators.scores import MetricScores
+from ...spaces.table import FloatArray
+from ..config import RacingConfig
+from ..objectives import Objectives
+from ..record import Proposal, TrialRecord
+from ..workbench import Workbench
+from .course import Course
+
+EachScores = list[FloatArray]  # one array per objective, `samples`; NaN where a sample was not visited
+
+
+class Track:
+    """The same for all candidates of a run. Looks are told by how many `left` follow them, since tasks differ in size.
+
+    Args:
+        bench: evaluates.
+        objectives: the run's.
+        courses: of every task that an objective is of.
+    """
+
+    def __init__(self, bench: Workbench, objectives: Objectives, courses: Mapping[str, Course]) -> None:
+        self._bench, self._objectives, self._courses = bench, objectives, courses
+        self._recorded: dict[int, EachScores] = {}
+        self.looks = max(len(course.sizes) for course in courses.values())
+
+    def samples(self, left: int) -> dict[str, IntArray]:
+        """What a look sees, ascending indices per task."""
+        return {task: course.rows[course.positions(left)] for task, course in self._courses.items()}
+
+    def share(self, left: int) -> float:
+        """How much of all samples a look sees."""
+        seen = sum(len(rows) for rows in self.samples(left).values())
+        return seen / sum(len(course.rows) for course in self._courses.values())
+
+    def scores(self, proposal: Proposal, left: int) -> EachScores:
+        """Scores of a candidate as far as a look sees them; what is not known yet is evaluated.
+
+        Raises:
+            TrialError: it could not be scored.
+            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+        """
+        scores = self._bench.evaluate(proposal, self.samples(left), self._objectives.metrics)
+        each = zip(self._objectives.each, self._objectives.pick(scores), strict=True)
+        return [self._courses[objective.task].placed(one, left) for objective, one in each]
+
+    def recorded(self, record: TrialRecord) -> EachScores:
+        """Scores of a finished trial, as far as it came."""
+        if record.number not in self._recorded:
+            self._recorded[record.number] = self.scores(record.proposal, self._end(record))
+        return self._recorded[record.number]
+
+    def reached(self, record: TrialRecord, left: int) -> bool:
+        """Whether a finished trial came as far as a look."""
+        return record.complete and record.visited >= self.share(left)
+
+    def estimates(self, scores: EachScores, left: int) -> list[Estimate]:
+        """What a look tells of each objective on all samples of the search."""
+        each = zip(self._objectives.each, scores, strict=True)
+        return [self._courses[one.task].estimate(one.metric, values, left) for one, values in each]
+
+    def paired(self, scores: EachScores, incumbents: Sequence[EachScores], left: int) -> list[Estimate]:
+        """The same from paired differences to incumbents, who know all their scores."""
+        found = []
+        for row, objective in enumerate(self._objectives.each):
+            course = self._courses[objective.task]
+            theirs = np.array([one[row] for one in incumbents]).reshape(len(incumbents), len(course.rows))
+            found.append(course.paired(scores[row], theirs, left))
+        return found
+
+    def _end(self, record: TrialRecord) -> int:
+        """How many looks were left when a trial ended."""
+        return next(left for left in range(self.looks) if self.share(left) <= record.visited)
+
+
+def lay_track(
+    bench: Workbench,
+    objectives: Objectives,
+    samples: Mapping[str, IntArray],
+    references: Sequence[TrialRecord],
+    options: RacingConfig,
+    seed: int,
+) -> Track | str:
+    """Lay the track out by what the references (the members' trials) know; or say why there can be none.
+
+    Args:
+        bench: evaluates.
+        objectives: the run's.
+        samples: what the search sees, ascending indices per task.
+        references: trials that were scored in full.
+        options: which order, looks and estimator.
+        seed: of the order.
+
+    Raises:
+        InputError: there is no such estimator.
+    """
+    picked = [objectives.pick(bench.score(one.proposal, dict(samples), objectives.metrics)) for one in references]
+    courses = {}
+    for task in objectives.tasks:
+        scores: dict[str, FloatArray] = {}
+        for row, objective in enumerate(objectives.each):
+            if objective.task == task:
+                columns = [_plain(trial[row]) for trial in picked]
+                if any(column is None for column in columns):
+                    return f"{objective.name} has no value of its own for each sample"
+                scores[objective.metric] = np.array(columns, dtype=np.float64).reshape(len(picked), len(samples[task]))
+        courses[task] = Course.laid(samples[task], scores, [seed, crc32(task.encode())], options)
+    return Track(bench, objectives, courses)
+
+
+def _plain(scores: MetricScores) -> FloatArray | None:
+    """One value per sample, whose mean the metric is; None of another metric."""
+    return scores.samples if scores.replicates is None else None

@@ -77,6 +77,7 @@ def validate(config: ConfigPath) -> None:
     console.print(f"space:      {len(plan.groups)} groups, {len(plan.coordinates)} dimensions", highlight=False)
     console.print(f"objectives: {', '.join(plan.objectives.names)}", soft_wrap=True, highlight=False)
     console.print(f"samples:    {plan.sample_counts}", soft_wrap=True, highlight=False)
+    console.print(f"racing:     {session.race.summary}", soft_wrap=True, highlight=False)
     console.print(f"baselines:  {', '.join(plan.baselines)}", soft_wrap=True, highlight=False)
     if plan.choice:
         console.print(plan.choice, soft_wrap=True, highlight=False, markup=False)
@@ -213,6 +214,8 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
 
 
 def _show_front(opened: Run) -> None:
+    from .runs.reading import LEGEND
+    from .runs.remarks import remarks
     from .runs.tables import baseline_rows
 
     if not any(record.complete for record in opened.records):
@@ -220,10 +223,10 @@ def _show_front(opened: Run) -> None:
     front = opened.front
     console.print(_table(front.head(_ROWS), opened, f"Front, best searched mean first ({len(front)} trials)"))
     console.print(_table(baseline_rows(opened.trials, opened.plan, opened.results), opened, "Baselines"))
-    console.print("scores of held-out samples ± standard error; (scores) and 'searched' of search samples", style="dim")
+    console.print(LEGEND, style="dim", soft_wrap=True, highlight=False, markup=False)
     console.print(opened.verdict, soft_wrap=True, highlight=False, markup=False)
-    if opened.results and opened.results.optimism:
-        console.print(opened.results.optimism, soft_wrap=True, highlight=False)
+    for line in remarks(opened.trials, opened.results):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
@@ -231,9 +234,9 @@ def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    from .runs.tables import glance
+    from .runs.reading import glance
 
-    shown = glance(rows, opened.plan)
+    shown = glance(rows, opened.plan, len(opened.front))
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in map(str, shown.columns):
         longest = max((len(str(cell)) for cell in shown[name]), default=0)

@@ -26,7 +26,8 @@ from scipy.stats import t as student
 from mergesearch import Config, Run, run
 from mergesearch.evaluators._answers import write_answers
 from mergesearch.evaluators.answers import AnswersEvaluator
-from mergesearch.evaluators.generating import Sampling, choose_answers, generate_answers
+from mergesearch.evaluators.choosing import choose_answers
+from mergesearch.evaluators.generating import Sampling, generate_answers
 from mergesearch.runs.record import TrialRecord
 from mergesearch.runs.session import open_session
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 from _harness import Outcome, Target, main
+from _paired import gain
 from _toys import evolve, extrapolation
 
 from mergesearch import Config, Run, run
@@ -25,7 +26,6 @@ from mergesearch.spaces.ema import ema_rates, ema_row
 from mergesearch.spaces.simplex import Simplex
 
 ROOT = Path(__file__).parent.parent
-T_95 = {10: 2.262, 3: 4.303}  # Student's t for a 95 % interval, by number of seeds
 OTHERS = ("cmaes", "tpe", "random")
 NARROW = {"low": -0.5, "high": 1.0}  # their steps follow from the bounds, and beyond these lies nothing good
 RIVALS = ("last snapshot", "best snapshot", "best EMA")
@@ -45,8 +45,8 @@ def measure(quick: bool) -> Outcome:
     rows = [_row(name, found) for name in found]
     targets = []
     for rival in RIVALS:
-        gain, half = _gain(found[rival], found["LCSC"])
-        targets.append(Target(f"LCSC over {rival}, loss, lower end of 95 % interval", gain - half, 0.0, at_most=False))
+        mean, half = gain(found[rival], found["LCSC"])
+        targets.append(Target(f"LCSC over {rival}, loss, lower end of 95 % interval", mean - half, 0.0, at_most=False))
     toy = [_toy(seed) for seed in range(5)]
     targets.append(Target("extrapolation toy, affine, worst of 5 seeds", max(one["affine"] for one in toy), 0.01))
     for name in ("not negative, searched", "not negative, exact optimum", "best EMA"):
@@ -93,19 +93,13 @@ def _winner(one: Run) -> float:
     return float(one.trials.loc[winner, "mean held-out"].item())
 
 
-def _gain(theirs: Sequence[float], ours: Sequence[float]) -> tuple[float, float]:
-    """Mean of theirs minus ours, paired, and half its 95 % interval."""
-    gains = np.subtract(theirs, ours)
-    return float(gains.mean()), float(T_95[len(gains)] * gains.std(ddof=1) / np.sqrt(len(gains)))
-
-
 def _row(name: str, found: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    gain, half = _gain(found[name], found["LCSC"])
+    mean, half = gain(found[name], found["LCSC"])
     ahead = int(np.sum(np.greater(found[name], found["LCSC"])))
     return {
         "coefficients": name,
         "held-out loss": f"{np.mean(found[name]):.4f}",
-        "LCSC lower by": "" if name == "LCSC" else f"{gain:.4f} ± {half:.4f}",
+        "LCSC lower by": "" if name == "LCSC" else f"{mean:.4f} ± {half:.4f}",
         "in": "" if name == "LCSC" else f"{ahead} of {len(found[name])}",
     }
 

@@ -61,6 +61,9 @@ class Clock:
         """Note the end of a trial."""
         self.moments.append(time.perf_counter() - _spent)
 
+    def confirmed(self, done: int) -> None:
+        """Confirmations are not measured."""
+
     def held_out(self, done: int, total: int) -> None:
         """Held-out samples are not measured."""
 

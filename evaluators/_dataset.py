@@ -29,8 +29,8 @@ class Table:
     inputs: Any
     labels: NDArray[Any]
 
-    def batches(self, rows: IntArray, size: int, device: Any) -> Iterator[tuple[int, Any]]:
-        """Cut the inputs of `rows` into batches on `device`: (rows that count, inputs).
+    def batches(self, rows: IntArray, size: int, device: Any) -> Iterator[tuple[IntArray, Any]]:
+        """Cut the inputs of `rows` into batches on `device`: (places in `rows` that come first in it, inputs).
 
         All batches have the same number of rows, the last one filled up by repeating its last row: kernels choose
         their summation order by shape, and so a sample's score does not depend on which others are asked for, but
@@ -39,7 +39,8 @@ class Table:
         size = min(size, len(self.labels))
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
-            yield len(some), _select(self.inputs, np.pad(some, (0, size - len(some)), mode="edge"), device)
+            places = np.arange(start, start + len(some))
+            yield places, _select(self.inputs, np.pad(some, (0, size - len(some)), mode="edge"), device)
 
     def fingerprint(self) -> str:
         """Hash of the content of all samples."""

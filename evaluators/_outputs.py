@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, TrialError
 
 Array = NDArray[Any]
+IntArray = NDArray[np.int64]
 
 
 def logits_of(model: Any, inputs: Any) -> Any:
@@ -35,8 +36,8 @@ def logits_of(model: Any, inputs: Any) -> Any:
     return result
 
 
-def outputs_of(model: Any, batches: Iterable[tuple[int, Any]]) -> Array:
-    """Run `model` (torch.nn.Module) on all batches, (rows that count, inputs).
+def outputs_of(model: Any, batches: Iterable[tuple[IntArray, Any]]) -> Array:
+    """Run `model` (torch.nn.Module) on all batches, (places of the samples that come first in it, inputs).
 
     Returns:
         Logits, float64, `samples x classes`; or float64 `samples` where the model returns one number per sample.
@@ -46,11 +47,11 @@ def outputs_of(model: Any, batches: Iterable[tuple[int, Any]]) -> Array:
     """
     import torch
 
-    parts = [logits_of(model, inputs)[:count] for count, inputs in batches]
-    values = torch.cat(parts).cpu().double().numpy()
+    found = [(places, logits_of(model, inputs)[: len(places)]) for places, inputs in batches]
+    values = torch.cat([logits for _, logits in found]).cpu().double().numpy()
     if values.ndim > 2:
         raise InputError(f"the model's outputs have shape {values.shape}; give samples x classes, or samples")
-    return np.asarray(values)
+    return np.asarray(values[np.argsort(np.concatenate([places for places, _ in found]))])
 
 
 def require_fitting(task: str, outputs: Array, labels: Array) -> Array:

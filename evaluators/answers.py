@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
-from ._answers import Tokens, read_answers, tokens_of
+from ._answers import read_answers
 from ._digest import digest
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
+from ._sequences import Sequences
 from .evaluator import Evaluator, IntArray, Scores
 from .scores import MetricScores
-
-_ROUNDING = 16  # rows are padded to multiples of it, so that few shapes are enough for answers of all lengths
 
 
 class AnswersEvaluator(Evaluator):
@@ -45,7 +43,7 @@ class AnswersEvaluator(Evaluator):
             raise InputError(f"evaluator '{name}': batch_size = {batch_size}; give 1 or more")
         self.answers = read_answers(Path(file).expanduser())
         self.batch_size, self.chat = batch_size, apply_chat_template
-        self._tokens: list[Tokens] = []
+        self._sequences = Sequences([], batch_size)
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
         """Tokenise the answers, once.
@@ -55,15 +53,7 @@ class AnswersEvaluator(Evaluator):
         """
         if tokenizer is None:
             raise InputError(f"evaluator '{self.name}' needs a tokenizer; put one beside the base model's weights")
-        with undisturbed():
-            self._tokens = [tokens_of(tokenizer, answer, self.chat) for answer in self.answers]
-        reach = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-        for number, one in enumerate(self._tokens, start=1):
-            if reach is not None and len(one.ids) > reach:
-                length = len(one.ids)
-                raise InputError(f"answer {number} has {length} tokens, but the model attends to {reach}; shorten it")
-            if len(one.ids) <= one.start:
-                raise InputError(f"answer {number} has no token in its response; remove it")
+        self._sequences = Sequences.of_answers(self.answers, model, tokenizer, self.chat, self.batch_size)
 
     def tasks(self) -> dict[str, int]:
         """The evaluator's name -> number of answers."""
@@ -80,7 +70,7 @@ class AnswersEvaluator(Evaluator):
         with undisturbed(model):
             for places, losses in self._losses(model, rows):
                 nats[places] = [float(loss) for loss in losses]
-        sizes = self._sizes(rows)
+        sizes = self._sequences.counted(rows)
         scores = {
             "loss": MetricScores.weighted(nats, sizes),
             "perplexity": MetricScores.weighted(nats, sizes, link="exp"),
@@ -94,7 +84,7 @@ class AnswersEvaluator(Evaluator):
     def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
         """Score `loss` and differentiate it, batch by batch."""
         rows = np.asarray(samples)
-        sizes, nats = self._sizes(rows), np.empty(len(rows))
+        sizes, nats = self._sequences.counted(rows), np.empty(len(rows))
         with undisturbed(model, gradients=True):
             for places, losses in self._losses(model, rows):
                 (sum(losses) / float(sizes.sum())).backward()
@@ -104,39 +94,18 @@ class AnswersEvaluator(Evaluator):
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the options and answers, and of their tokens once they are known."""
         answers = [[one.prompt, one.response, one.ended] for one in self.answers]
-        tokens = [[list(one.ids), one.start] for one in self._tokens]
+        tokens = [[list(one.ids), one.start] for one in self._sequences.tokens]
         return digest("answers", answers, self.batch_size, self.chat, tokens)
 
-    def _sizes(self, rows: IntArray) -> NDArray[np.int64]:
-        """Number of tokens in the responses of these answers."""
-        return np.array([len(self._tokens[row].ids) - self._tokens[row].start for row in rows])
-
     def _losses(self, model: Any, rows: IntArray) -> Iterator[tuple[IntArray, list[Any]]]:
-        """Batch after batch, places in `rows` and the negative log-likelihood of each response as a tensor.
+        """Batch after batch, places in `rows` and the negative log-likelihood of each response as a tensor."""
+        for places, ids in self._sequences.batches(rows, device_of(model)):
+            logits = logits_of(model, ids)
+            yield places, [self._loss(row, logits[place], ids[place]) for place, row in enumerate(rows[places])]
 
-        A batch has answers of about one length, and its shape follows from that length and the whole file alone:
-        kernels choose their summation order by shape, so an answer's loss does not depend on the others asked for.
-        """
-        widths = np.array([-(-len(one.ids) // _ROUNDING) * _ROUNDING for one in self._tokens])
-        for width in np.unique(widths[rows]).tolist():
-            size, alike = min(self.batch_size, int((widths == width).sum())), np.flatnonzero(widths[rows] == width)
-            for start in range(0, len(alike), size):
-                places = alike[start : start + size]
-                yield places, self._batch(model, [self._tokens[row] for row in rows[places]], size, width)
-
-    def _batch(self, model: Any, answers: Sequence[Tokens], size: int, width: int) -> list[Any]:
+    def _loss(self, row: int, logits: Any, ids: Any) -> Any:
         import torch
 
-        ids = torch.zeros((size, width), dtype=torch.int64)  # what stands behind an answer, no token of it attends to
-        for row, one in enumerate(answers):
-            ids[row, : len(one.ids)] = torch.tensor(one.ids)
-        ids = ids.to(device_of(model))
-        logits = logits_of(model, ids)
-        pairs = [
-            (row, slice(one.start - 1, len(one.ids) - 1), slice(one.start, len(one.ids)))
-            for row, one in enumerate(answers)
-        ]
-        return [
-            torch.nn.functional.cross_entropy(logits[row, before].float(), ids[row, after], reduction="sum")
-            for row, before, after in pairs
-        ]
+        before = self._sequences.predicting(row)
+        after = slice(before.start + 1, before.stop + 1)
+        return torch.nn.functional.cross_entropy(logits[before].float(), ids[after], reduction="sum")

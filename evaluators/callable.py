@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, TrialError, nearest
+from ..errors import InputError
 from ..plugins import load_object
+from ._declared import Declared
 from ._digest import digest
 from ._scoring import undisturbed
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import MetricScores
-
-_DIRECTIONS = {"maximize": True, "minimize": False}
 
 
 class CallableEvaluator(Evaluator):
@@ -49,16 +47,13 @@ class CallableEvaluator(Evaluator):
             InputError: no such function, a direction that is neither, no metrics, or no samples.
         """
         super().__init__(name)
-        if samples < 1 or not metrics:
-            raise InputError(f"evaluator '{name}' has {samples} samples and {len(metrics)} metrics; give 1 or more")
-        for metric, direction in metrics.items():
-            if direction not in _DIRECTIONS:
-                raise InputError(f"metric '{metric}' of '{name}': '{direction}'; {nearest(direction, _DIRECTIONS)}")
+        if samples < 1:
+            raise InputError(f"evaluator '{name}' has {samples} samples; give 1 or more")
+        self._declared = Declared.parse(name, metrics)
         self._function = load_object(function)
         if not callable(self._function):
             raise InputError(f"evaluator '{name}': {function} is {self._function!r}, not a function")
         self._samples, self._arguments = samples, dict(arguments or {})
-        self._metrics = {metric: _DIRECTIONS[direction] for metric, direction in metrics.items()}
         self._tokenizer: Any | None = None
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
@@ -71,7 +66,7 @@ class CallableEvaluator(Evaluator):
 
     def metrics(self) -> dict[str, dict[str, bool]]:
         """The evaluator's name -> metric name -> whether higher is better."""
-        return {self.name: dict(self._metrics)}
+        return {self.name: dict(self._declared.directions)}
 
     def score(self, model: Any, samples: Mapping[str, IntArray]) -> Scores:
         """Call the function on the samples (ascending int64 indices of the one task).
@@ -85,43 +80,8 @@ class CallableEvaluator(Evaluator):
             arguments["tokenizer"] = self._tokenizer
         with undisturbed(model):
             result = self._function(model, rows, **arguments)
-        return {self.name: self._named(result, len(rows))}
+        return {self.name: self._declared.scores(result, len(rows))}
 
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the options and of the file that defines the function."""
-        return digest("callable", self._function, self._samples, self._metrics, self._arguments)
-
-    def _named(self, result: Any, count: int) -> dict[str, MetricScores]:
-        if not isinstance(result, Mapping):
-            if len(self._metrics) > 1:
-                raise TrialError(
-                    f"evaluator '{self.name}' returned {type(result).__name__} for {len(self._metrics)} metrics; "
-                    "return a mapping metric -> values"
-                )
-            result = dict.fromkeys(self._metrics, result)
-        for metric in result:
-            if metric not in self._metrics:
-                raise TrialError(f"evaluator '{self.name}' returned '{metric}'; {nearest(metric, self._metrics)}")
-        missing = set(self._metrics) - set(result)
-        if missing:
-            raise TrialError(f"evaluator '{self.name}' did not return {', '.join(sorted(missing))}; return all metrics")
-        return {metric: self._values(metric, result[metric], count) for metric in self._metrics}
-
-    def _values(self, metric: str, values: Any, count: int) -> MetricScores:
-        if isinstance(values, MetricScores):
-            return values
-        if hasattr(values, "detach"):  # a tensor, perhaps on an accelerator or in bfloat16
-            values = values.detach().cpu().double()
-        try:
-            array = np.atleast_1d(np.asarray(values, dtype=np.float64))
-        except (TypeError, ValueError) as error:
-            raise TrialError(f"{self.name}/{metric}: {values!r} are no numbers; return one per sample") from error
-        if array.shape != (count,):
-            raise TrialError(
-                f"{self.name}/{metric}: {array.size} values of shape {array.shape} for {count} samples; "
-                "return one per sample"
-            )
-        if not np.isfinite(array).all():
-            bad = int(np.count_nonzero(~np.isfinite(array)))
-            raise TrialError(f"{self.name}/{metric}: {bad} of {count} values are not finite")
-        return MetricScores.mean(array)
+        return digest("callable", self._function, self._samples, self._declared.directions, self._arguments)

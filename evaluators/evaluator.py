@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,13 @@ class Evaluator(ABC):
     `score` leaves the model's mode, parameters and gradients and the global random states as they were; the same
     weights get the same scores bit for bit. The value of a sample does not depend on which others are asked for
     beside it, but for rounding where a library composes the batches.
+
+    Attributes:
+        reads_weights: whether `score` takes tensors out of the model instead of calling it; where adapters stay beside
+            the weights, these are the base's.
     """
+
+    reads_weights: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,17 +1,21 @@
-"""Answers sampled from a model, and the choice among them by reward: the proxy set of AMA."""
+"""Answers of a model to prompts, each the same whatever is asked beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..plugins import call_user, load_object
 from ._answers import Answer, opened
 from ._scoring import device_of, undisturbed
+
+IntArray = NDArray[np.int64]
+_ROUNDING = 16  # prompts are padded to multiples of it, so that few shapes are enough for prompts of all lengths
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Sampling:
 
     Attributes:
         samples: answers per prompt.
-        seed: the same seed gives the same answers, with the same batch size.
+        seed: the same seed gives the same answers; an answer's chance follows from it, the prompt's number and the
+            answer's among those of its prompt.
         max_new_tokens: after which an answer is cut off.
         temperature: 1 samples from the model itself; 0 takes the likeliest token, of which one sample is enough.
         batch_size: prompts per call of the model.
@@ -44,113 +49,126 @@ class Sampling:
             raise InputError(f"{self.samples} samples at temperature 0 are all alike; give 1, or a higher temperature")
 
 
+class Prompts:
+    """Prompts, tokenised once, that any number of models may answer.
+
+    Attributes:
+        ids: tokens of each prompt.
+    """
+
+    def __init__(self, tokenizer: Any, prompts: Sequence[str], sampling: Sampling) -> None:
+        self._tokenizer, self._prompts, self._sampling = tokenizer, prompts, sampling
+        texts = [opened(tokenizer, prompt, sampling.chat) for prompt in prompts]
+        special = not sampling.chat
+        with undisturbed():
+            self.ids = [list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]) for text in texts]
+        lengths = np.array([len(ids) for ids in self.ids])
+        self._widths = np.minimum(-(-lengths // _ROUNDING) * _ROUNDING, lengths.max(initial=0))
+
+    def check(self, model: Any) -> None:
+        """Check that a transformers model can answer them.
+
+        Raises:
+            InputError: it generates nothing; a prompt has no token, or it and its answer would be longer than the model
+                can attend to.
+        """
+        if not hasattr(model, "generate") or not hasattr(model, "config"):
+            raise InputError(f"{type(model).__name__} generates no text; take a language model of transformers")
+        lengths = [len(ids) for ids in self.ids]
+        if min(lengths) == 0:
+            raise InputError(f"prompt {self._prompts[lengths.index(0)]!r} has no token; remove it")
+        reach, length = getattr(model.config, "max_position_embeddings", None), max(lengths)
+        if reach is not None and length + self._sampling.max_new_tokens > reach:
+            raise InputError(
+                f"prompts and answers take up to {length + self._sampling.max_new_tokens} tokens, but the model "
+                f"attends to {reach}; shorten them"
+            )
+
+    def answers(self, model: Any, numbers: IntArray) -> list[Answer]:
+        """Let a model answer prompts, by their numbers; the answers to one prompt follow one another.
+
+        A batch has prompts of about one length, and its shape follows from that length and all prompts alone: kernels
+        choose their summation order by shape, so an answer does not depend on the other prompts asked for.
+        """
+        found: dict[int, list[Answer]] = {}
+        with undisturbed(model):
+            for width in np.unique(self._widths[numbers]).tolist():
+                alike = numbers[self._widths[numbers] == width]
+                size = min(self._sampling.batch_size, int((self._widths == width).sum()))
+                for start in range(0, len(alike), size):
+                    some = alike[start : start + size]
+                    found |= self._batch(model, np.pad(some, (0, size - len(some)), mode="edge"), width)
+        return [answer for number in numbers.tolist() for answer in found[number]]
+
+    def _batch(self, model: Any, numbers: IntArray, width: int) -> dict[int, list[Answer]]:
+        from transformers import GenerationConfig
+
+        drawn, ends = self._sampling, _ends(model, self._tokenizer)
+        settings = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=drawn.max_new_tokens,
+            eos_token_id=ends or None,
+            pad_token_id=ends[0] if ends else 0,
+        )
+        ids, attended = (one.to(device_of(model)) for one in self._left_padded(numbers, width))
+        with _only(settings, model):
+            tokens = model.generate(input_ids=ids, attention_mask=attended, logits_processor=self._noise(numbers))
+        answers = [self._answer(row, ends) for row in tokens[:, width:].tolist()]
+        each = (answers[start : start + drawn.samples] for start in range(0, len(answers), drawn.samples))
+        return {
+            number: [Answer(self._prompts[number], *answer) for answer in own]
+            for number, own in zip(numbers.tolist(), each, strict=True)
+        }
+
+    def _noise(self, numbers: IntArray) -> list[Any]:
+        """What turns greedy decoding into sampling; nothing at temperature 0."""
+        drawn = self._sampling
+        if drawn.temperature == 0:
+            return []
+        from ._gumbel import GumbelNoise
+
+        seeds = [[drawn.seed, number, sample] for number in numbers.tolist() for sample in range(drawn.samples)]
+        return [GumbelNoise(seeds, drawn.temperature)]
+
+    def _left_padded(self, numbers: IntArray, width: int) -> tuple[Any, Any]:
+        """Token ids, `(prompts · samples) x width`, padded on the left, and which of them count."""
+        import torch
+
+        ids, attended = torch.zeros((2, len(numbers), width), dtype=torch.int64)
+        for place, number in enumerate(numbers.tolist()):
+            row = self.ids[number]
+            ids[place, width - len(row) :] = torch.tensor(row)
+            attended[place, width - len(row) :] = 1
+        samples = self._sampling.samples
+        return ids.repeat_interleave(samples, dim=0), attended.repeat_interleave(samples, dim=0)
+
+    def _answer(self, row: list[int], ends: list[int]) -> tuple[str, bool]:
+        """Text, and whether it ended by itself."""
+        end = next((place for place, token in enumerate(row) if token in ends), None)
+        return self._tokenizer.decode(row[:end], skip_special_tokens=True), end is not None
+
+
 def generate_answers(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: Sampling) -> list[Answer]:
     """Let a transformers model answer prompts; the answers to one prompt follow one another.
 
-    Nothing but the temperature shapes the distribution: top-k and top-p of the model's own settings are off.
+    Nothing but the temperature shapes the distribution: the model's own settings (top-k, top-p, penalties) are off.
 
     Raises:
         InputError: a prompt and its answer would be longer than the model can attend to.
     """
-    answers: list[Answer] = []
-    for start in range(0, len(prompts), sampling.batch_size):
-        some = prompts[start : start + sampling.batch_size]
-        with undisturbed(model):
-            answers += _batch(model, tokenizer, some, sampling, start)
-    return answers
+    asked = Prompts(tokenizer, prompts, sampling)
+    asked.check(model)
+    return asked.answers(model, np.arange(len(prompts)))
 
 
-def rewards_of(answers: Sequence[Answer], reference: str) -> list[float]:
-    """The rewards that a user's function `file.py:function(prompt, response)` gives, higher for better ones.
-
-    Raises:
-        InputError: no such function, it raised, or a reward is no finite number.
-    """
-    function = load_object(reference)
-    rewards = []
-    for answer in answers:
-        reward = call_user(f"reward {reference}", function, prompt=answer.prompt, response=answer.response)
-        try:
-            rewards.append(float(reward))
-        except (TypeError, ValueError):
-            rewards.append(np.nan)
-        if not np.isfinite(rewards[-1]):
-            raise InputError(f"reward {reference} returned {reward!r} for {answer.response!r}; return a finite number")
-    return rewards
-
-
-def choose_answers(
-    answers: Sequence[Answer],
-    rewards: Sequence[float],
-    least: float | None = None,
-    best: int | None = None,
-    pick: int | None = None,
-    seed: int = 0,
-) -> list[Answer]:
-    """Keep answers by reward, and then some of them at random (Lin et al. 2024, D.5: 2,000 of the 5,000 best).
-
-    Args:
-        answers: all of them.
-        rewards: one each, higher is better.
-        least: drops answers of a lower reward.
-        best: keeps at most so many, of the highest rewards; the earlier one where two are alike.
-        pick: keeps at most so many of those at random.
-        seed: of that choice.
-
-    Returns:
-        In their old order.
-
-    Raises:
-        InputError: none is left.
-    """
-    kept = [number for number in range(len(answers)) if least is None or rewards[number] >= least]
-    kept = sorted(sorted(kept, key=lambda number: -rewards[number])[:best])
-    if pick is not None and pick < len(kept):
-        kept = np.sort(np.random.default_rng(seed).choice(kept, pick, replace=False)).tolist()
-    if not kept:
-        shown = f"the highest of {len(answers)} is {max(rewards):g}" if answers else "there are none at all"
-        raise InputError(f"no answer has a reward of at least {least}: {shown}; lower it, or draw more answers")
-    return [answers[number] for number in kept]
-
-
-def _batch(model: Any, tokenizer: Any, prompts: Sequence[str], sampling: Sampling, start: int) -> list[Answer]:
-    import torch
-    from transformers import GenerationConfig
-
-    ids, attended = _left_padded(tokenizer, [opened(tokenizer, prompt, sampling.chat) for prompt in prompts], sampling)
-    _check_length(model, ids.shape[1] + sampling.max_new_tokens)
-    # Seeded by the batch, so that more prompts at the end leave the answers to the first ones as they are.
-    torch.manual_seed(int(np.random.SeedSequence([sampling.seed, start]).generate_state(1)[0]))
-    ends = _ends(model, tokenizer)
-    drawn = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0, "top_p": 1.0}
-    settings = GenerationConfig(
-        **(drawn if sampling.temperature > 0 else {"do_sample": False}),
-        max_new_tokens=sampling.max_new_tokens,
-        num_return_sequences=sampling.samples,
-        eos_token_id=ends or None,
-        pad_token_id=ends[0] if ends else 0,
-    )
-    where = device_of(model)
-    found = model.generate(input_ids=ids.to(where), attention_mask=attended.to(where), generation_config=settings)
-    answers = []
-    for number, row in enumerate(found[:, ids.shape[1] :].tolist()):
-        end = next((place for place, token in enumerate(row) if token in ends), None)
-        text = tokenizer.decode(row[:end], skip_special_tokens=True)
-        answers.append(Answer(prompts[number // sampling.samples], text, end is not None))
-    return answers
-
-
-def _left_padded(tokenizer: Any, texts: Sequence[str], sampling: Sampling) -> tuple[Any, Any]:
-    """Token ids, `texts x longest`, padded on the left, and which of them count."""
-    import torch
-
-    rows = [list(tokenizer(text, add_special_tokens=not sampling.chat, verbose=False)["input_ids"]) for text in texts]
-    width = max(map(len, rows))
-    ids, attended = torch.zeros((2, len(rows), width), dtype=torch.int64)
-    for number, row in enumerate(rows):
-        ids[number, width - len(row) :] = torch.tensor(row)
-        attended[number, width - len(row) :] = 1
-    return ids, attended
+@contextmanager
+def _only(settings: Any, model: Any) -> Iterator[None]:
+    """Let `settings` alone shape what is generated: the model's own would fill in what they leave out."""
+    own, model.generation_config = model.generation_config, settings
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:
@@ -158,11 +176,3 @@ def _ends(model: Any, tokenizer: Any) -> list[int]:
     own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     tokens = [own] if own is None or isinstance(own, int) else list(own)
     return [token for token in dict.fromkeys([*tokens, tokenizer.eos_token_id]) if token is not None]
-
-
-def _check_length(model: Any, length: int) -> None:
-    reach = getattr(model.config, "max_position_embeddings", None)
-    if reach is not None and length > reach:
-        raise InputError(
-            f"prompts and answers take up to {length} tokens, but the model attends to {reach}; shorten them"
-        )

@@ -11,17 +11,19 @@ from ._scoring import undisturbed
 from .evaluator import Evaluator, IntArray, Scores
 
 if TYPE_CHECKING:
-    from ._lm_eval_targets import Piece
-    from ._lm_eval_tasks import LoadedTask
+    from ._lm_eval.answering import Answering
+    from ._lm_eval.pieces import Piece
+    from ._lm_eval.tasks import LoadedTask
     from .scores import MetricScores
 
 
 class LMEvalEvaluator(Evaluator):
     """Scores lm-eval tasks document by document, as the harness itself does.
 
-    Tasks, prompts (with their few-shot examples) and tokens are made once; `score` only asks the model. A document's
-    prompt does not depend on which others are asked for. Its score does not either, but for the rounding of batches
-    that are composed differently. Models and tokenizers are those of transformers.
+    Tasks, prompts (with their few-shot examples), tokens and batches are made once; `score` only asks the model. A
+    document's prompt does not depend on which others are asked for. Its score does not either, but for the rounding
+    of batches that are composed differently, and for answers drawn at random. Models and tokenizers are those of
+    transformers.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class LMEvalEvaluator(Evaluator):
             tasks: names of tasks or groups (expanded to their tasks), or paths of `.yaml` or `.json` task files.
             include_path: folder with task files of your own.
             num_fewshot: examples in each prompt; by default the task's own number.
-            batch_size: requests per forward pass.
+            batch_size: requests per forward pass at the greatest length; of shorter ones, as many as take that room.
             apply_chat_template: ask through the tokenizer's chat template, few-shot examples as turns.
             limit: use only the first so many documents of each task.
 
@@ -64,6 +66,7 @@ class LMEvalEvaluator(Evaluator):
         self._requests: dict[str, list[list[Any]]] = {}
         self._targets: dict[str, list[list[Piece]]] | None = None
         self._model: Any = None
+        self._answering: Answering | None = None
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
         """Wrap the live `model` and build all requests.
@@ -78,13 +81,16 @@ class LMEvalEvaluator(Evaluator):
             )
         if self._chat and getattr(tokenizer, "chat_template", None) is None:
             raise InputError(f"evaluator '{self.name}': the tokenizer has no chat template; unset apply_chat_template")
-        from ._lm_eval_model import HarnessModel
-        from ._lm_eval_tasks import quiet
+        from ._lm_eval.answering import Answering
+        from ._lm_eval.model import HarnessModel
+        from ._lm_eval.requests import build_requests
+        from ._lm_eval.tasks import quiet
 
         loaded = self._load()
         with undisturbed(model), quiet():
             self._model = HarnessModel(model, tokenizer, self._batch_size)
-            self._requests = {name: self._built(one) for name, one in loaded.items()}
+            self._requests = {name: build_requests(one, self._model, self._chat) for name, one in loaded.items()}
+            self._answering = Answering(self._model, self._requests)
         self._targets = None
 
     def tasks(self) -> dict[str, int]:
@@ -102,16 +108,15 @@ class LMEvalEvaluator(Evaluator):
             InputError: `prepare` has not been called.
             TrialError: log-likelihoods that are not numbers, or a metric that cannot be computed.
         """
-        from ._lm_eval_scores import respond, task_scores
-        from ._lm_eval_tasks import quiet
+        from ._lm_eval.metrics import task_scores
+        from ._lm_eval.tasks import quiet
 
-        self._require_prepared()
-        chosen = {task: [self._requests[task][row] for row in rows] for task, rows in samples.items()}
+        answering = self._require_prepared()
         with undisturbed(model), quiet():
             if self._model.model is not model:
                 self._model = self._model.around(model)
-            respond(self._model, [one for task in chosen.values() for document in task for one in document])
-            return {task: task_scores(task, self._loaded[task], documents) for task, documents in chosen.items()}
+            answered = answering.answer(self._model, samples)
+            return {task: task_scores(task, self._loaded[task], documents) for task, documents in answered.items()}
 
     def differentiable(self) -> dict[str, tuple[str, ...]]:
         """`loss` for every task whose documents have gold targets: their negative log-likelihood, nats per token."""
@@ -123,7 +128,7 @@ class LMEvalEvaluator(Evaluator):
         Raises:
             InputError: `prepare` has not been called.
         """
-        from ._lm_eval_loss import backward_loss
+        from ._lm_eval.loss import backward_loss
 
         targets = self._gold()[task]
         with undisturbed(model, gradients=True):
@@ -139,20 +144,21 @@ class LMEvalEvaluator(Evaluator):
 
     def _load(self) -> dict[str, LoadedTask]:
         if not self._loaded:
-            from ._lm_eval_tasks import load_tasks, quiet
+            from ._lm_eval.tasks import load_tasks, quiet
 
             with undisturbed(), quiet():
                 self._loaded = load_tasks(self._names, self._include_path, self._num_fewshot, self._limit)
         return self._loaded
 
-    def _require_prepared(self) -> None:
-        if self._model is None:
+    def _require_prepared(self) -> Answering:
+        if self._answering is None:
             raise InputError(f"evaluator '{self.name}' has no requests yet; call prepare first")
+        return self._answering
 
     def _gold(self) -> dict[str, list[list[Piece]]]:
         """Gold targets by task, of the tasks that have them; tokenised when they are first asked for."""
-        from ._lm_eval_targets import gold_targets
-        from ._lm_eval_tasks import quiet
+        from ._lm_eval.targets import gold_targets
+        from ._lm_eval.tasks import quiet
 
         self._require_prepared()
         if self._targets is None:
@@ -163,17 +169,3 @@ class LMEvalEvaluator(Evaluator):
                 }
             self._targets = {name: one for name, one in found.items() if one is not None}
         return self._targets
-
-    def _built(self, loaded: LoadedTask) -> list[list[Any]]:
-        """The requests of each document, in lm-eval's order."""
-        loaded.task.build_all_requests(
-            limit=loaded.documents,
-            apply_chat_template=self._chat,
-            fewshot_as_multiturn=True,
-            chat_template=self._model.apply_chat_template if self._chat else None,
-            tokenizer_name=self._model.tokenizer_name if self._chat else "",
-        )
-        documents: list[list[Any]] = [[] for _ in range(loaded.documents)]
-        for request in loaded.task.instances:
-            documents[request.doc_id].append(request)
-        return [sorted(requests, key=lambda one: one.idx) for requests in documents]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import InputError, TrialError, nearest
-from ..plugins import load_plugin, plugin_names
+from ..plugins import call_user, load_plugin, plugin_names
 from ._digest import digest
 from ._options import check_options
 from .evaluator import Evaluator, IntArray, Scores
@@ -26,7 +27,7 @@ class Panel:
             InputError: from an evaluator, or two of them have a task of the same name.
         """
         for evaluator in self.evaluators:
-            evaluator.prepare(model, tokenizer)
+            call_user(f"preparing evaluator '{evaluator.name}'", partial(evaluator.prepare, model, tokenizer))
         self._owners()
 
     def tasks(self) -> dict[str, int]:
@@ -147,7 +148,7 @@ def _build(name: str, config: Mapping[str, Any]) -> Evaluator:
         raise InputError(f"evaluator '{name}' has no kind; give it one of: {known}, or module:Name")
     kind = load_plugin(options.pop("kind"), _room(), Evaluator)
     check_options(name, kind, options)
-    return kind(name, **options)
+    return call_user(f"evaluator '{name}'", partial(kind, name, **options))  # type: ignore[no-any-return]
 
 
 def _room() -> str:
@@ -158,13 +159,24 @@ def _checked(evaluator: Evaluator, wanted: Mapping[str, IntArray], scores: Score
     """Hold an evaluator to its contract before its scores are recorded."""
     declared = evaluator.metrics()
     for task, indices in wanted.items():
-        missing = set(declared[task]) - set(scores.get(task, {}))
+        missing = set(declared[task]) - set(scores.get(task) or {})
         if missing:
             raise TrialError(f"evaluator '{evaluator.name}' returned no {', '.join(sorted(missing))} for task '{task}'")
         for metric, one in scores[task].items():
+            _require_scores(task, metric, one, declared[task])
             _require_count(f"{task}/{metric}", one, len(indices))
             require_finite(task, metric, one)
     return {task: dict(scores[task]) for task in wanted}
+
+
+def _require_scores(task: str, metric: str, scores: Any, declared: Mapping[str, bool]) -> None:
+    if metric not in declared:
+        raise TrialError(
+            f"{task}/{metric} was returned, which is none of the task's metrics; {nearest(metric, declared)}"
+        )
+    if not isinstance(scores, MetricScores):
+        kind = type(scores).__name__
+        raise TrialError(f"{task}/{metric} is a {kind}, not scores of samples; make them with MetricScores.mean")
 
 
 def _require_count(name: str, scores: MetricScores, count: int) -> None:

@@ -1,23 +1,32 @@
-"""Perplexity of a language model on a text file, window by window."""
+"""Perplexity of a language model on a text file, window by window; and how sure it is of its predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, nearest
+from ._batched import Batched
+from ._dataset import Table
 from ._digest import digest
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
-from .evaluator import Evaluator, IntArray, Scores
+from ._windows import read_text, windows_of
+from .evaluator import IntArray, Scores
 from .scores import MetricScores
 
+# Metric -> what is added up over a window's tokens, and what is made of the mean of that.
+_METRICS: Mapping[str, tuple[str, Literal["identity", "exp"]]] = {
+    "perplexity": ("loss", "exp"),
+    "loss": ("loss", "identity"),
+    "entropy": ("entropy", "identity"),
+}
 
-class PerplexityEvaluator(Evaluator):
+
+class PerplexityEvaluator(Batched):
     """Cuts the file's tokens into windows that do not overlap; a sample is a window, the task has this one's name.
 
     Each token of a window but the first is predicted from those before it. Tokens that do not fill a last window
@@ -25,7 +34,14 @@ class PerplexityEvaluator(Evaluator):
     given one (its model may be None).
     """
 
-    def __init__(self, name: str, file: str, window: int = 512, batch_size: int = 8) -> None:
+    def __init__(
+        self,
+        name: str,
+        file: str,
+        window: int = 512,
+        batch_size: int = 8,
+        metrics: Sequence[str] = ("perplexity", "loss"),
+    ) -> None:
         """Check the options and that there is text.
 
         Args:
@@ -33,25 +49,21 @@ class PerplexityEvaluator(Evaluator):
             file: path of a UTF-8 text file.
             window: tokens per window, 2 or more, within what the model can attend to.
             batch_size: windows per forward pass.
+            metrics: `perplexity`, `loss` (nats per token), and `entropy` of the predicted tokens (nats), which needs
+                no text that is right, but costs a further pass over the logits.
 
         Raises:
-            InputError: the file is missing, empty or not UTF-8, or a number is out of range.
+            InputError: the file is missing, empty or not UTF-8, a number is out of range, or a metric is unknown.
         """
         super().__init__(name)
         if window < 2 or batch_size < 1:
             raise InputError(f"evaluator '{name}': window = {window}, batch_size = {batch_size}; give 2 and 1 or more")
-        path = Path(file).expanduser()
-        if not path.is_file():
-            raise InputError(f"evaluator '{name}': no file '{file}'; give the path of a text file")
-        self._content = path.read_bytes()
-        try:
-            self._text = self._content.decode()
-        except UnicodeDecodeError as error:
-            raise InputError(f"evaluator '{name}': '{file}' is not UTF-8 text ({error}); convert it") from error
-        if not self._text.strip():
-            raise InputError(f"evaluator '{name}': '{file}' has no text; give a file with some")
-        self.window, self.batch_size = window, batch_size
-        self._windows: NDArray[np.int64] | None = None
+        for metric in metrics:
+            if metric not in _METRICS:
+                raise InputError(f"evaluator '{name}' has no metric '{metric}'; {nearest(metric, _METRICS)}")
+        self._text = read_text(name, file)
+        self.window, self.batch_size, self._names = window, batch_size, tuple(metrics)
+        self._windows: Table | None = None
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
         """Tokenise the text, once.
@@ -59,22 +71,7 @@ class PerplexityEvaluator(Evaluator):
         Raises:
             InputError: no tokenizer, a window longer than the model can attend to, or a text shorter than a window.
         """
-        reach = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-        if reach is not None and reach < self.window:
-            raise InputError(
-                f"evaluator '{self.name}': window = {self.window}, but the model attends to {reach} tokens"
-            )
-        if tokenizer is None:
-            raise InputError(f"evaluator '{self.name}' needs a tokenizer; put one beside the base model's weights")
-        with undisturbed():
-            tokens = tokenizer(self._text, add_special_tokens=False, verbose=False)["input_ids"]
-        count = len(tokens) // self.window
-        if count == 0:
-            raise InputError(
-                f"evaluator '{self.name}': the text has {len(tokens)} tokens, less than one window of {self.window}; "
-                "give a longer text or a smaller window"
-            )
-        self._windows = np.asarray(tokens[: count * self.window], dtype=np.int64).reshape(count, self.window)
+        self._windows = _table(windows_of(self.name, self._text, model, tokenizer, self.window))
 
     def tasks(self) -> dict[str, int]:
         """The evaluator's name -> number of windows.
@@ -82,64 +79,83 @@ class PerplexityEvaluator(Evaluator):
         Raises:
             InputError: `prepare` has not been given a tokenizer.
         """
-        return {self.name: len(self._prepared())}
+        return {self.name: len(self._prepared().labels)}
 
     def metrics(self) -> dict[str, dict[str, bool]]:
-        """`perplexity` and `loss` (nats per token); lower is better."""
-        return {self.name: {"perplexity": False, "loss": False}}
+        """The chosen ones; lower is better."""
+        return {self.name: dict.fromkeys(self._names, False)}
+
+    def batches(self, task: str, rows: IntArray, device: Any) -> Iterator[tuple[IntArray, Any]]:
+        """Cut windows into batches of one shape: (places in `rows` that come first in it, tokens)."""
+        return self._prepared().batches(np.asarray(rows), self.batch_size, device)
 
     def score(self, model: Any, samples: Mapping[str, IntArray]) -> Scores:
         """Score `model` on windows: perplexity = exp(Σ nll / Σ tokens), loss = Σ nll / Σ tokens."""
-        rows = np.asarray(samples[self.name])
+        import torch
+
+        rows, chosen = np.asarray(samples[self.name]), {name: _METRICS[name] for name in self._names}
+        kinds = list(dict.fromkeys(kind for kind, _ in chosen.values()))
         with undisturbed(model):
-            nats = self._nats(model, self._prepared()[rows])
-        tokens = np.full(len(rows), self.window - 1)
-        scores = {
-            "perplexity": MetricScores.weighted(nats, tokens, link="exp"),
-            "loss": MetricScores.weighted(nats, tokens),
+            found = torch.cat(list(self._sums(model, kinds, rows)), dim=1).cpu().double().numpy()
+        # All windows are of one length, so that means per token are plain means of theirs.
+        means = dict(zip(kinds, found / (self.window - 1), strict=True))
+        ones = np.ones(len(rows))
+        return {
+            self.name: {
+                name: MetricScores.mean(means[kind])
+                if link == "identity"
+                else MetricScores.weighted(means[kind], ones, link)
+                for name, (kind, link) in chosen.items()
+            }
         }
-        return {self.name: scores}
 
     def differentiable(self) -> dict[str, Sequence[str]]:
-        """`loss`."""
-        return {self.name: ("loss",)}
+        """`loss`, and `entropy` where it is among the metrics."""
+        return {self.name: ("loss", *(("entropy",) if "entropy" in self._names else ()))}
 
     def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
-        """Score `loss` and differentiate it, batch by batch."""
-        windows = self._prepared()[np.asarray(samples)]
-        tokens, nats = np.full(len(windows), self.window - 1), []
+        """Score `loss` or `entropy` and differentiate it, batch by batch."""
+        tokens, sums = np.full(len(samples), self.window - 1), []
         with undisturbed(model, gradients=True):
-            for start in range(0, len(windows), self.batch_size):
-                losses = list(self._losses(model, windows[start : start + self.batch_size]))
-                (sum(losses) / tokens.sum()).backward()
-                nats += [float(loss.detach()) for loss in losses]
-        return MetricScores.weighted(nats, tokens)
+            for each in self._sums(model, [metric], np.asarray(samples)):
+                (each.sum() / float(tokens.sum())).backward()
+                sums.append(each[0].detach().cpu().double().numpy())
+        return MetricScores.weighted(np.concatenate(sums), tokens)
 
     def fingerprint(self) -> str:
-        """Hash (hexadecimal) of the options and the file's bytes, and of its tokens once they are known."""
-        return digest("perplexity", self._content, self.window, self.batch_size, self._windows)
+        """Hash (hexadecimal) of the options and the file's text, and of its tokens once they are known."""
+        windows = None if self._windows is None else self._windows.inputs
+        return digest("perplexity", self._text, self.window, self.batch_size, list(self._names), windows)
 
-    def _prepared(self) -> NDArray[np.int64]:
+    def _prepared(self) -> Table:
         if self._windows is None:
             raise InputError(f"evaluator '{self.name}' counts tokens; call prepare with a tokenizer first")
         return self._windows
 
-    def _nats(self, model: Any, windows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Negative log-likelihood of each window, float64, `windows`, from `windows x tokens`."""
+    def _sums(self, model: Any, kinds: Sequence[str], rows: IntArray) -> Iterator[Any]:
+        """Nats of each kind, added up over the tokens of each window: tensors, `kinds x windows`, batch by batch."""
         import torch
 
-        return np.asarray(torch.stack(list(self._losses(model, windows))).cpu().double().numpy())
-
-    def _losses(self, model: Any, windows: NDArray[np.int64]) -> Iterator[Any]:
-        """Negative log-likelihood of each window as a tensor, one after another."""
-        import torch
-
-        size = min(self.batch_size, len(self._prepared()))
-        for start in range(0, len(windows), size):
-            some = windows[start : start + size]
-            # A batch of one fixed shape: kernels choose their summation order by shape.
-            full = np.pad(some, ((0, size - len(some)), (0, 0)), mode="edge")
-            tokens = torch.from_numpy(full).to(device_of(model))
+        for places, tokens in self.batches(self.name, rows, device_of(model)):
             logits = logits_of(model, tokens)
-            for row in range(len(some)):  # one window at a time, so that one float32 copy of logits lives
-                yield torch.nn.functional.cross_entropy(logits[row, :-1].float(), tokens[row, 1:], reduction="sum")
+            each = [_window_sums(kinds, logits[row, :-1], tokens[row, 1:]) for row in range(len(places))]
+            yield torch.stack(each, dim=1)
+
+
+def _window_sums(kinds: Sequence[str], logits: Any, targets: Any) -> Any:
+    """Of one window at a time, so that one float32 copy of logits lives: tensor, `kinds`."""
+    import torch
+
+    logits, sums = logits.float(), []
+    for kind in kinds:
+        if kind == "loss":
+            sums.append(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
+        else:
+            sums.append(torch.distributions.Categorical(logits=logits, validate_args=False).entropy().sum())
+    return torch.stack(sums)
+
+
+def _table(windows: NDArray[np.int64]) -> Table:
+    import torch
+
+    return Table(torch.from_numpy(windows), np.arange(len(windows)))

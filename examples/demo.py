@@ -21,7 +21,7 @@ MERGED = Path("merged/zoo-llama")
 
 def main() -> None:
     """Run the steps from the repository's root."""
-    step("Train the zoo: a small Llama with four experts, digit classifiers, a trajectory")
+    step("Train the zoo: a small Llama with four experts, digit classifiers, two training runs")
     command(sys.executable, "examples/zoo/train.py", "--out", "zoo")
     step("Check the configuration, then search")
     command("mergesearch", "validate", "examples/llama.yaml")

@@ -12,7 +12,8 @@ from ..engine.member import BankOptions
 from ..engine.models import ModelPaths, Models
 from ..errors import InputError
 from ..evaluators._answers import read_prompts, write_answers
-from ..evaluators.generating import Sampling, choose_answers, generate_answers, rewards_of
+from ..evaluators.choosing import choose_answers, rewards_of
+from ..evaluators.generating import Sampling, generate_answers
 from ..spaces.groups import group_tensors
 from ..spaces.table import CoefficientTable
 

@@ -17,6 +17,7 @@ from .folder import RunFolder
 from .plan import Plan
 from .proposals import mean_weights
 from .publishing import publish
+from .racing.confirmation import with_confirmed
 from .record import TrialRecord
 from .report import write_report
 from .results import Results, conclude
@@ -41,9 +42,10 @@ class Run:
         self.folder = RunFolder.existing(folder)
         self.config: Config = load_config(self.folder.config)
         self.plan = Plan.read(self.folder)
-        self.records: list[TrialRecord] = _store(self.config, self.folder, self.plan).records()
+        finished = _store(self.config, self.folder, self.plan).records()
         self.results = Results.read(self.folder)
-        _check_present(self.folder, self.records, self.results)
+        _check_present(self.folder, finished, self.results)
+        self.records: list[TrialRecord] = with_confirmed(finished, self.results.confirmed if self.results else {})
 
     @cached_property
     def trials(self) -> pd.DataFrame:

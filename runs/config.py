@@ -144,6 +144,9 @@ class RacingConfig(_Section):
         0.05, gt=0, lt=0.5, description="probability of stopping a candidate that the front would not dominate"
     )
     margin: float = Field(0.0, ge=0, description="gain not worth its samples, in standard errors of a full score")
+    confirm: float = Field(
+        0.25, ge=0, description="stopped trials whose estimates are beyond the front by so many errors are confirmed"
+    )
     keep: float = Field(0.5, gt=0, lt=1, description="one objective: share of candidates that go on at each look")
     first: int = Field(16, ge=2, description="samples of a task before the first look; each next has twice as many")
     agreement: float = Field(0.3, ge=0, le=1, description="share of samples on which the members agree, as a guard")

@@ -12,6 +12,7 @@ from ..errors import InputError, TrialError
 from .guides import Guidance
 from .plan import Plan
 from .record import Proposal, TrialRecord
+from .separation import warn_before_search
 from .session import Session
 from .store import Store
 
@@ -32,6 +33,9 @@ class Observer(Protocol):
     def trial(self, records: Sequence[TrialRecord]) -> None:
         """Called after each trial, with all finished trials."""
 
+    def confirmed(self, done: int) -> None:
+        """Called at the end, while trials that were stopped early are scored in full."""
+
     def held_out(self, done: int, total: int) -> None:
         """Called while shortlisted trials are re-scored on held-out samples."""
 
@@ -46,6 +50,9 @@ class Silent:
         """Draw nothing."""
 
     def trial(self, records: Sequence[TrialRecord]) -> None:
+        """Draw nothing."""
+
+    def confirmed(self, done: int) -> None:
         """Draw nothing."""
 
     def held_out(self, done: int, total: int) -> None:
@@ -78,6 +85,7 @@ class Driver:
             proposal = self._session.proposals.next(records)
             if proposal is None:
                 break
+            warn_before_search(self._session, records, proposal)
             record = self._evaluate(records, proposal, clock)
             self._store.append(record)
             records.append(record)

@@ -10,6 +10,7 @@ import pandas as pd
 from ..plugins import call_user
 from .plan import Plan
 from .proposals import Proposals
+from .reading import part
 from .record import TrialRecord
 
 PREDICTED = "predicted"
@@ -46,7 +47,7 @@ def beside_real(trials: pd.DataFrame) -> pd.DataFrame:
     if not titles:
         return pd.DataFrame()
     some = trials[trials[f"{titles[0]} {PREDICTED}"].notna()]
-    shown = some[["trial"]].astype(str)
+    shown = some[["trial"]].astype(str) + some[["samples"]].map(part).to_numpy()
     for title in titles:
         each = zip(some[f"{title} {PREDICTED}"], some[title], some[f"{title} se"], strict=True)
         shown[title] = [f"{guess:.3f} → {real:.3f} ± {error:.3f}" for guess, real, error in each]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -155,39 +154,3 @@ class Objectives:
         owners, weighted = np.array([objective.task for objective in self.each]), errors * weights
         per_task = np.stack([weighted[:, owners == task].sum(axis=1) for task in self.tasks])
         return np.asarray(np.sqrt((per_task**2).sum(axis=0)), dtype=np.float64)
-
-
-def mean_difference(
-    objectives: Objectives, weights: FloatArray, ours: Sequence[MetricScores], theirs: Sequence[MetricScores]
-) -> tuple[float, float]:
-    """Weighted mean gain of one candidate over another on the same samples (positive: better), and its error.
-
-    Differences are paired per sample. Objectives of one task share its samples: their per-sample gains are added
-    before the error is taken, or, where there are no plain per-sample values, their errors are added, which can only
-    overstate the error. Tasks are independent of one another.
-    """
-    gain, variance = 0.0, 0.0
-    for task in objectives.tasks:
-        rows = [i for i, objective in enumerate(objectives.each) if objective.task == task]
-        scales = [-objectives.each[i].sign * float(weights[i]) for i in rows]
-        pairs = [(ours[i], theirs[i]) for i in rows]
-        task_gain, task_error = _task_difference(scales, pairs)
-        gain += task_gain
-        variance += task_error**2
-    return gain, math.sqrt(variance)
-
-
-def _task_difference(
-    scales: Sequence[float], pairs: Sequence[tuple[MetricScores, MetricScores]]
-) -> tuple[float, float]:
-    differences = [ours.difference(theirs) for ours, theirs in pairs]
-    gain = sum(scale * value for scale, (value, _) in zip(scales, differences, strict=True))
-    if all(one.replicates is None for pair in pairs for one in pair):
-        ours, theirs = (_combine(scales, [pair[side] for pair in pairs]) for side in (0, 1))
-        return gain, ours.difference(theirs)[1]
-    return gain, sum(abs(scale) * error for scale, (_, error) in zip(scales, differences, strict=True))
-
-
-def _combine(scales: Sequence[float], scores: Sequence[MetricScores]) -> MetricScores:
-    samples = [scale * one.samples for scale, one in zip(scales, scores, strict=True) if one.samples is not None]
-    return MetricScores.mean(np.sum(samples, axis=0))

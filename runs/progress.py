@@ -67,6 +67,10 @@ class TerminalProgress:
         """Redraw after a trial."""
         self._bars.update(self._search, completed=len(records), note=self._note(records))
 
+    def confirmed(self, done: int) -> None:
+        """Say how many stopped trials were scored in full."""
+        self._bars.update(self._search, note=f"confirmed {done}")
+
     def held_out(self, done: int, total: int) -> None:
         """Redraw while re-scoring."""
         self._bars.update(self._confirm, completed=done, total=total, visible=True)
@@ -79,4 +83,6 @@ class TerminalProgress:
         if not front:
             return ""
         mean = self._objectives.mean_sign * mean_loss(self._objectives, weights, front[0])
-        return f"best mean {mean:.4f} (trial {front[0].number}), front {len(front)}"
+        stopped = sum(record.visited < 1 for record in records)
+        early = f", {stopped} stopped early" if stopped else ""
+        return f"best mean {mean:.4f} (trial {front[0].number}), front {len(front)}{early}"

@@ -19,9 +19,9 @@ from ..engine.mergekit_recipe import mergekit_recipe
 from ..errors import InputError
 from .config import Config
 from .folder import write_atomically
+from .opening import Opened, open_live
 from .plan import Plan
 from .record import TrialRecord
-from .session import Opened, open_live
 
 log = logging.getLogger(__name__)
 

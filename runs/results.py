@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from ..errors import InputError, TrialError
+from ..errors import TrialError
+from ..evaluators.signal import Signal
 from ..spaces.table import FloatArray
 from .driver import Observer
 from .folder import RunFolder, read_results, write_atomically
 from .forecasts import forecasts
+from .means import Picked, WeightedMean
 from .objectives import Objectives
+from .optimism import Promises
+from .racing.confirmation import Confirmed, with_confirmed
 from .record import TrialRecord
+from .separation import searched, signals
 from .session import Samples, Session
 from .shortlist import Shortlist, best_of, shortlist
-from .verdict import CONFIDENCE, Picked, compare, sentence
+from .verdict import compare, sentence
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,13 @@ class Results:
         chosen: front, winner and rivals.
         held_out: trial number -> key of its held-out scores.
         fresh: trial number -> key of its scores on fresh samples; empty where none were kept.
+        confirmed: trial number -> all its scores, of trials that were stopped early and confirmed at the end.
         verdict: one sentence.
-        optimism: what the winner's search score promised beyond its held-out score, in one sentence; empty where
+        optimism: what the winner's search score promised beyond its held-out score, in a sentence or two; empty where
             nothing was held out.
         predicted: trial number -> what the searcher predicted of it, see `forecasts`; empty where it predicts nothing.
+        signals: objective -> signal and noise between the fully scored candidates, see `separation.signals`.
+        front_signals: the same of the front, on held-out samples.
     """
 
     trials: int
@@ -45,9 +50,12 @@ class Results:
     chosen: Shortlist
     held_out: Mapping[int, str]
     fresh: Mapping[int, str]
+    confirmed: Mapping[int, Confirmed]
     verdict: str
     optimism: str
     predicted: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    front_signals: Mapping[str, Signal] = field(default_factory=dict)
 
     def verdict_among(self, trials: int) -> str:
         """The verdict, with a note where it is not of all `trials` that the run has by now."""
@@ -59,6 +67,8 @@ class Results:
     def write(self, folder: RunFolder) -> None:
         """Write them into the run folder."""
         content = {**vars(self), "chosen": vars(self.chosen)}
+        for name in ("signals", "front_signals", "confirmed"):
+            content[name] = {key: vars(one) for key, one in content[name].items()}
         write_atomically(folder.results, json.dumps(content, indent=1) + "\n")
 
     @classmethod
@@ -74,15 +84,22 @@ class Results:
             chosen=Shortlist(**{**chosen, "front": tuple(chosen["front"]), "elite": tuple(chosen.get("elite", ()))}),
             held_out={int(number): key for number, key in content["held_out"].items()},
             fresh={int(number): key for number, key in content.get("fresh", {}).items()},
+            confirmed={int(number): Confirmed.from_plain(one) for number, one in content["confirmed"].items()},
             verdict=content["verdict"],
             optimism=content["optimism"],
             predicted={int(number): values for number, values in content.get("predicted", {}).items()},
+            **{
+                name: {objective: Signal(**one) for objective, one in content.get(name, {}).items()}
+                for name in ("signals", "front_signals")
+            },
         )
 
 
 def conclude(session: Session, records: Sequence[TrialRecord], observer: Observer) -> Results:
-    """Re-score the shortlist on held-out samples and judge the winner; finished scores come from the cache."""
-    proposals = session.proposals
+    """Confirm finalists, re-score the shortlist on held-out samples, and judge the winner; known scores are cached."""
+    proposals, foreseen = session.proposals, forecasts(session.proposals, records)
+    confirmed = session.race.confirm(records, observer.confirmed)
+    records = with_confirmed(records, confirmed)
     weights = proposals.weights(records)
     greedy = proposals.baselines.greedy_trial(records, proposals.mean_losses(records))
     chosen = shortlist(proposals.objectives, records, weights, greedy)
@@ -91,16 +108,20 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
     if session.held_out:
         held_out = _score_held_out(session, records, chosen, observer)
         chosen = chosen.only(held_out)
-    comparisons = compare(proposals.objectives, weights, chosen, held_out)
+    mean, seen = WeightedMean(proposals.objectives, weights), searched(session, records)
+    unchosen = [record.number for record in records if record.proposal.origin in proposals.baselines.points]
     return Results(
         trials=len(records),
         weights=tuple(weights.tolist()),
         chosen=chosen,
         held_out={number: session.bench.key(records[number].proposal, session.held_out) for number in held_out},
         fresh={number: session.bench.key(records[number].proposal, session.fresh) for number in fresh},
-        verdict=sentence(chosen, comparisons),
-        optimism=_optimism(session, records, chosen, weights, held_out),
-        predicted=forecasts(proposals, records),
+        confirmed=confirmed,
+        verdict=sentence(chosen, compare(mean, chosen, held_out)),
+        optimism=Promises(mean, seen, held_out).optimism(chosen, unchosen),
+        predicted=foreseen,
+        signals=signals(mean, seen, _counts(session.search_samples)),
+        front_signals=signals(mean, {n: held_out[n] for n in chosen.front if n in held_out}, _counts(session.held_out)),
     )
 
 
@@ -108,7 +129,7 @@ def _score_held_out(
     session: Session, records: Sequence[TrialRecord], chosen: Shortlist, observer: Observer
 ) -> dict[int, Picked]:
     """Held-out scores of every shortlisted trial, and of all baselines, for the tables; without those that fail."""
-    baselines = [r.number for r in records if r.complete and r.proposal.origin in session.proposals.baselines.names]
+    baselines = [r.number for r in records if r.whole and r.proposal.origin in session.proposals.baselines.names]
     return _score_again(session, records, {*chosen.all, *baselines}, session.held_out, observer)
 
 
@@ -145,26 +166,5 @@ def _score_again(
     return found
 
 
-def _optimism(
-    session: Session,
-    records: Sequence[TrialRecord],
-    chosen: Shortlist,
-    weights: np.ndarray,
-    held_out: Mapping[int, Picked],
-) -> str:
-    """The winner's curse, measured: weighted mean on search samples minus the same on held-out samples."""
-    if chosen.winner is None or chosen.winner not in held_out:
-        return ""
-    record, later = records[chosen.winner], held_out[chosen.winner]
-    if record.values is None:
-        raise InputError(f"trial {chosen.winner} has no values, yet it won; the journal is inconsistent")
-    scale = -weights * session.proposals.objectives.signs
-    gap = float(scale @ (np.array(record.values) - np.array([one.value for one in later])))
-    errors = np.array([record.errors, [one.stderr for one in later]])
-    error = math.hypot(*session.proposals.objectives.mean_errors(weights, errors))
-    beyond = "beyond" if abs(gap) > CONFIDENCE * error else "within"
-    side = "better" if gap > 0 else "worse"
-    return (
-        f"The winner's curse: trial {chosen.winner}'s mean is {abs(gap):.4f} {side} on search samples than on "
-        f"held-out ones (± {CONFIDENCE * error:.4f}, {beyond} noise)."
-    )
+def _counts(samples: Samples) -> dict[str, int]:
+    return {task: len(rows) for task, rows in samples.items()}

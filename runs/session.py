@@ -6,34 +6,28 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..engine.bound import BoundModel
-from ..engine.member import BankOptions
-from ..engine.models import ModelPaths, Models
-from ..engine.tiers.keeping import Keeping
-from ..engine.transforms.transform import Transform
+from ..engine.models import Models
 from ..errors import InputError, nearest
 from ..evaluators.evaluator import IntArray
 from ..evaluators.panel import Panel, build_evaluators
 from ..evaluators.split import split_samples
-from ..plugins import check_options, load_plugin
 from ..search.recommend import Problem, Recommendation
 from ..spaces.build import build_space
 from ..spaces.canonical import canonical_points
-from ..spaces.groups import group_tensors
 from ..spaces.published import families
 from ..spaces.space import Space
 from ..spaces.table import CoefficientTable
 from .baselines import Baselines
-from .config import Config, ModelsConfig
+from .config import Config
 from .evaluation_cache import EvaluationCache
 from .folder import RunFolder
 from .guides import guides_for
 from .objectives import Objectives
 from .offer import Offer
+from .opening import Opened, open_live, open_models
 from .plan import Plan
 from .proposals import Proposals
 from .racing.race import Race
@@ -108,12 +102,13 @@ def open_session(config: Config) -> Session:
     folder.check(config)
     panel = build_evaluators(config.evaluators)
     search = Search.named(config.search)
-    models = Models(_paths(config.models))
+    models = open_models(config.models)
     panel.prepare(models.model, models.tokenizer)
     objectives = Objectives.resolve(config.objectives, panel.metrics())
     if search:
         search.check(config.search, objectives)
     _check_references(panel, models.names)
+    _check_adapters(panel, config.models.adapters)
     search_samples, held_out, fresh = _split(config, panel)
     opened = open_live(config, models)
     space = build_space(config.space.options(), opened.live.groups, models.names)
@@ -136,51 +131,6 @@ def open_session(config: Config) -> Session:
     proposals.ask([])  # what it cannot search it says now, and not after the baselines
     race = Race(bench, proposals, search_samples, config)
     return Session(config, folder, models, bench, proposals, race, search_samples, held_out, fresh, search.recommended)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Base and members as a live model: what exporting needs, too.
-
-    Attributes:
-        models: base and members.
-        live: bound to the bank.
-        transform: what the deltas went through, if anything.
-    """
-
-    models: Models
-    live: BoundModel[Any]
-    transform: Transform | None
-
-
-def open_live(config: Config, models: Models | None = None) -> Opened:
-    """Open base and members, build the bank, and bind the live model.
-
-    Raises:
-        InputError: anything under `models` or `space.groups` that cannot be used.
-    """
-    transform = _transform(config.models)
-    models = models or Models(_paths(config.models))
-    groups = group_tensors(models.places(), config.space.groups)
-    if config.models.adapters == "live":
-        return Opened(models, models.live_adapters(groups), transform)
-    bank = models.build_bank(
-        BankOptions(config.models.storage, transform), Keeping(config.models.tier, config.models.bank)
-    )
-    return Opened(models, models.live(bank, groups, config.models.kernel), transform)
-
-
-def _paths(models: ModelsConfig) -> ModelPaths:
-    return ModelPaths(
-        base=models.base,
-        members=models.members,
-        trajectory=models.trajectory,
-        anchors=models.anchors,
-        network=models.network,
-        ignore=tuple(models.ignore),
-        dtype=models.dtype,
-        device=models.device,
-    )
 
 
 def _problem(
@@ -206,15 +156,13 @@ def _check_references(panel: Panel, members: Sequence[str]) -> None:
             raise InputError(f"an evaluator compares with '{name}'; {nearest(name, ['base', *members])}")
 
 
-def _transform(models: ModelsConfig) -> Transform | None:
-    if models.transform is None:
-        return None
-    options = dict(models.transform)
-    if "kind" not in options:
-        raise InputError(f"models.transform is {models.transform}; give it a kind, such as trim, ties or dare")
-    kind = load_plugin(options.pop("kind"), f"{_package()}.engine.transforms", Transform)
-    check_options(f"transform '{kind.__name__}'", kind, options)
-    return kind(**options)
+def _check_adapters(panel: Panel, adapters: str) -> None:
+    reading = [one.name for one in panel.evaluators if one.reads_weights]
+    if adapters == "live" and reading:
+        raise InputError(
+            f"evaluator '{reading[0]}' reads the weights, which live adapters leave as the base's; "
+            "set models.adapters: merged"
+        )
 
 
 def _split(config: Config, panel: Panel) -> tuple[Samples, Samples, Samples]:
@@ -237,8 +185,3 @@ def _baselines(config: Config, space: Space, opened: Opened) -> Baselines:
     offer = Offer(points, families(opened.live.groups, names, opened.models.steps))
     patterns = offer.usual(opened.models) if config.search.baselines is None else config.search.baselines
     return Baselines(space, *offer.chosen(patterns), raw_members=opened.transform is not None)
-
-
-def _package() -> str:
-    """Name of the package that this room is in."""
-    return __name__.rsplit(".", 2)[0]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .forecasts import add_forecasts
+from .judging import Judged, judged_scores
+from .means import WeightedMean
 from .plan import Plan
 from .proposals import mean_weights
 from .record import TrialRecord
@@ -22,18 +23,27 @@ def trials_table(
 ) -> pd.DataFrame:
     """One row per trial: origin, state, every objective with its standard error, held-out scores, coefficients.
 
+    `samples` is the share of the search's samples that a trial's scores rest on: below 1 it was stopped early, and its
+    scores are estimates.
+
     Columns `<objective>`, `<objective> se`, and, where a trial was re-scored, `<objective> held-out` and
     `<objective> held-out se` (for the elite, where fresh samples were kept, also `<objective> fresh`); `mean`,
-    `mean held-out` and `mean fresh` are weighted; see `Objectives.mean_sign`. One column per group and member holds
-    the coefficient. Where the searcher predicted trials before they were evaluated, `<objective> predicted` (or
-    `mean predicted`) stands beside.
+    `mean held-out` and `mean fresh` are weighted; see `Objectives.mean_sign`. `<objective> low` and `high` are the ends
+    of the 95 % interval of the held-out score; where nothing was held out, of the search score of front and baselines.
+    By the same scores `against winner` says how a trial's mean compares, and `tied with` from which others of the front
+    it cannot be told; see `ties`. One column per group and member holds the coefficient. Where the searcher predicted
+    trials before they were evaluated, `<objective> predicted` (or `mean predicted`) stands beside.
     """
-    rows = [_row(plan, record, files, results) for record in records]
-    table = pd.DataFrame(rows)
-    if len(table) and any(record.complete for record in records):
-        _add_means(table, plan, mean_weights(plan.objectives, records, plan.baselines))
-        add_forecasts(table, plan, results.predicted if results else {})
-        table.insert(3, "front", table["trial"].isin(front_numbers(plan, records, results)))
+    table = pd.DataFrame([_row(plan, record, files, results) for record in records])
+    if not len(table) or not any(record.complete for record in records):
+        return table
+    mean = WeightedMean(plan.objectives, mean_weights(plan.objectives, records, plan.baselines))
+    _add_means(table, mean)
+    add_forecasts(table, plan, results.predicted if results else {})
+    front = front_numbers(plan, records, results)
+    table.insert(3, "front", table["trial"].isin(front))
+    scores = judged_scores(plan, records, results.held_out if results else {}, files, front)
+    Judged(mean, front, _winner(front, results), scores).add_to(table)
     return table
 
 
@@ -45,49 +55,14 @@ def front_numbers(plan: Plan, records: Sequence[TrialRecord], results: Results |
     return [record.number for record in front_of(plan.objectives, records, weights)]
 
 
+def _winner(front: Sequence[int], results: Results | None) -> int | None:
+    """The trial that won; before the run's end the best one so far."""
+    return results.chosen.winner if results is not None else next(iter(front), None)
+
+
 def front_table(trials: pd.DataFrame, front: Sequence[int]) -> pd.DataFrame:
     """The rows of the front, best searched mean first."""
     return trials.set_index("trial").loc[list(front)].reset_index() if len(trials) else trials
-
-
-def brief(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """What a person reads: every objective as `search → held-out ± error`, and the two weighted means.
-
-    The error is one standard error of the held-out score, or of the search score where nothing was held out.
-    """
-    shown = table[["trial", "origin"]].copy()
-    for name in plan.objectives.names:
-        shown[name] = [_cell(row, name) for row in table.to_dict("records")]
-    for label in ("mean", "mean fresh", "mean held-out"):
-        if label in table and table[label].notna().any():
-            pairs = zip(table[label], table[f"{label} se"], strict=True)
-            shown[label] = [f"{value:.4f} ± {error:.4f}" if np.isfinite(value) else "" for value, error in pairs]
-    return shown
-
-
-def glance(table: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """What a terminal has room for: every objective's held-out score, and the weighted means.
-
-    A score in brackets is of search samples: that trial was not re-scored. The error is one standard error.
-    """
-    metrics = {objective.metric for objective in plan.objectives.each}
-    shown = table[["trial", "origin"]].copy()
-    for objective in plan.objectives.each:
-        title = objective.task if len(metrics) == 1 else objective.name
-        shown[title] = [_short_cell(row, objective.name) for row in table.to_dict("records")]
-    if "mean held-out" in table:
-        pairs = zip(table["mean held-out"], table["mean held-out se"], strict=True)
-        shown["mean"] = [f"{value:.3f} ± {error:.3f}" if np.isfinite(value) else "" for value, error in pairs]
-    if "mean" in table:
-        shown["searched"] = [f"{value:.3f}" if np.isfinite(value) else "" for value in table["mean"]]
-    return shown
-
-
-def _short_cell(row: Mapping[Any, Any], name: str) -> str:
-    held_out = row.get(f"{name} held-out", np.nan)
-    if np.isfinite(held_out):
-        return f"{held_out:.3f}"
-    return f"({row[name]:.3f})" if np.isfinite(row[name]) else ""
 
 
 def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results | None) -> pd.DataFrame:
@@ -99,20 +74,12 @@ def baseline_rows(trials: pd.DataFrame, plan: Plan, results: Results | None) -> 
     return trials.assign(origin=names)[canonical | greedy]
 
 
-def _cell(row: Mapping[Any, Any], name: str) -> str:
-    value, held_out = row[name], row.get(f"{name} held-out", np.nan)
-    if not np.isfinite(value):
-        return ""
-    if not np.isfinite(held_out):
-        return f"{value:.3f} ± {row[f'{name} se']:.3f}"
-    return f"{value:.3f} → {held_out:.3f} ± {row[f'{name} held-out se']:.3f}"
-
-
 def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, results: Results | None) -> dict[str, object]:
     row: dict[str, object] = {
         "trial": record.number,
         "origin": record.proposal.origin,
-        "state": "complete" if record.complete else f"failed: {record.reason}",
+        "state": _state(record),
+        "samples": record.visited if record.complete or record.screened else np.nan,
     }
     scored = plan.objectives.names if record.complete else []
     for name, value, error in zip(scored, record.values or (), record.errors, strict=True):
@@ -126,6 +93,14 @@ def _row(plan: Plan, record: TrialRecord, files: ScoreFiles, results: Results | 
     return row
 
 
+def _state(record: TrialRecord) -> str:
+    if record.whole:
+        return "complete"
+    if record.complete:
+        return f"stopped at {100 * record.visited:.0f} %"
+    return str(record.reason) if record.screened else f"failed: {record.reason}"
+
+
 def _later(plan: Plan, files: ScoreFiles, key: str | None, label: str) -> Mapping[str, object]:
     scores = files.load(key) if key else None
     if scores is None:
@@ -136,11 +111,12 @@ def _later(plan: Plan, files: ScoreFiles, key: str | None, label: str) -> Mappin
     return cells
 
 
-def _add_means(table: pd.DataFrame, plan: Plan, weights: np.ndarray) -> None:
-    oriented = plan.objectives.mean_sign * weights * plan.objectives.signs
+def _add_means(table: pd.DataFrame, mean: WeightedMean) -> None:
+    objectives = mean.objectives
+    oriented = objectives.mean_sign * mean.weights * objectives.signs
     for label in ("", " fresh", " held-out"):
-        columns = [f"{name}{label}" for name in plan.objectives.names]
+        columns = [f"{name}{label}" for name in objectives.names]
         if all(column in table for column in columns):
             table[f"mean{label}"] = table[columns].to_numpy(dtype=np.float64) @ oriented
             errors = table[[f"{column} se" for column in columns]].to_numpy(dtype=np.float64)
-            table[f"mean{label} se"] = plan.objectives.mean_errors(weights, errors)
+            table[f"mean{label} se"] = objectives.mean_errors(mean.weights, errors)

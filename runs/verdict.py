@@ -5,49 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..evaluators.scores import MetricScores
-from ..spaces.table import FloatArray
-from .objectives import Objectives, mean_difference
+from ..evaluators.intervals import Interval
+from .means import Picked, WeightedMean
 from .shortlist import Shortlist
-
-Picked = Sequence[MetricScores]
-CONFIDENCE = 1.96  # standard errors on either side: 95 % under a normal distribution
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The winner against one rival on held-out samples.
 
+    Each has a confidence of 95 % of its own: that the winner is better than all of its rivals is then claimed wrongly
+    in at most 5 % of all runs, since one of the claims must be wrong for it.
+
     Attributes:
         rival: what it is compared with.
-        gain: weighted mean gain, positive where the winner is better.
-        error: its standard error, paired per sample.
+        gain: weighted mean gain, positive where the winner is better; paired per sample.
     """
 
     rival: str
-    gain: float
-    error: float
+    gain: Interval
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or `no different` within 1.96 standard errors."""
-        if abs(self.gain) <= CONFIDENCE * self.error or self.gain == 0:
+        """`better`, `worse`, or `no different` where 0 lies in the interval."""
+        if 0 in self.gain:
             return "no different"
-        return "better" if self.gain > 0 else "worse"
+        return "better" if self.gain.low > 0 else "worse"
 
     def __str__(self) -> str:
-        return f"{self.rival} ({self.gain:+.4f} ± {CONFIDENCE * self.error:.4f})"
+        return f"{self.rival} ({self.gain.value:+.4f} [{self.gain.low:+.4f}, {self.gain.high:+.4f}])"
 
 
-def compare(
-    objectives: Objectives, weights: FloatArray, chosen: Shortlist, held_out: Mapping[int, Picked]
-) -> list[Comparison]:
+def compare(mean: WeightedMean, chosen: Shortlist, held_out: Mapping[int, Picked]) -> list[Comparison]:
     """Compare the winner with each rival that is another trial, on held-out scores by trial number."""
     if chosen.winner is None or chosen.winner not in held_out:
         return []
     ours = held_out[chosen.winner]
     return [
-        Comparison(rival, *mean_difference(objectives, weights, ours, held_out[number]))
+        Comparison(rival, mean.gain(ours, held_out[number]))
         for rival, number in chosen.rivals.items()
         if number in held_out and number != chosen.winner
     ]

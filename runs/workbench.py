@@ -42,6 +42,7 @@ class Workbench:
     files: ScoreFiles
     cache: EvaluationCache
     _observed: bool = False
+    _written: Proposal | None = None
 
     @cached_property
     def panel_fingerprint(self) -> str:
@@ -160,11 +161,15 @@ class Workbench:
         return scores.value, slopes
 
     def write(self, proposal: Proposal) -> None:
-        """Make the live model the candidate."""
+        """Make the live model the candidate, unless it was the last one written, as at the next look at it."""
+        if proposal is self._written:
+            return
+        self._written = None
         if proposal.member is None:
             self.live.write(proposal.table)
         else:
             self.live.write_source(self.members[proposal.member].source)
+        self._written = proposal
 
 
 def _guarded(work: Callable[[], T]) -> T:

@@ -6,14 +6,14 @@ import numpy as np
 
 from ..racing.strata import FloatArray, IntArray
 from .estimator import Estimate, Estimator
+from .stratified import expected_variance
 
 
 class Mean(Estimator):
     """The plain mean of what was visited; off by what the order prefers, until all is visited."""
 
     def estimate(self, visited: IntArray, values: FloatArray) -> Estimate:
-        """Average the values, with the finite-population correction; a single value has the references' spread."""
+        """Average the values; their variance is taken with one more value, as far off as the references' variance."""
         count, total = len(values), len(self.strata.numbers)
-        spread = float(self.references.var()) if self.references.size else 0.25
-        variance = (values.var() * count + spread) / count
+        variance = (values.var() * count + expected_variance(self.references, values)) / count
         return Estimate(float(values.mean()), float(np.sqrt(variance / count * (1.0 - count / total))))

@@ -7,7 +7,7 @@ import numpy as np
 from ..racing.strata import FloatArray, IntArray, Strata
 from .estimator import Estimate, Estimator
 
-_PRIOR = 1.0  # weight of the variance over all strata within each, in samples
+_PRIOR = 8.0  # samples that what is expected of a variance counts for; a few equal values say little of it
 
 
 class Stratified(Estimator):
@@ -15,16 +15,14 @@ class Stratified(Estimator):
 
     def estimate(self, visited: IntArray, values: FloatArray) -> Estimate:
         """Weigh every stratum by its size, with the finite-population correction of each."""
-        spread = float(self.references.var()) if self.references.size else 0.25
-        return stratified_mean(self.strata, visited, values, spread)
+        return stratified_mean(self.strata, visited, values, expected_variance(self.references, values))
 
 
 def stratified_mean(strata: Strata, visited: IntArray, values: FloatArray, spread: float) -> Estimate:
     """Stratified estimate of a mean over all samples (Cochran 1977, Sampling techniques, chapter 5).
 
-    A few equal values say little of the variance of a stratum, so it is shrunk towards that within all strata, and
-    this towards `spread`, each as if by `_PRIOR` further samples. A stratum without samples is taken to be like the
-    others, with the variance of a single draw.
+    The variance of a stratum is shrunk towards that within all strata, and this towards `spread`. A stratum without
+    samples is taken to be like the others, with the variance of a single draw.
 
     Args:
         strata: of the task.
@@ -44,3 +42,8 @@ def stratified_mean(strata: Strata, visited: IntArray, values: FloatArray, sprea
     variances[~known] = max(spread, within)
     error = np.sqrt((weights**2 * variances / seen) @ (1.0 - counts / sizes))
     return Estimate(float(weights @ means), float(error))
+
+
+def expected_variance(references: FloatArray, values: FloatArray) -> float:
+    """Variance of a sample's score to expect: the references' one, or of the values where there are none."""
+    return float(references.var() if references.size else values.var())

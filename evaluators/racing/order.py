@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .strata import BoolArray, FloatArray, IntArray, Strata
+from .strata import FloatArray, IntArray, Strata
 
 
 def visiting_order(strata: Strata, agreement: float, seed: Sequence[int]) -> IntArray:
@@ -24,30 +24,26 @@ def visiting_order(strata: Strata, agreement: float, seed: Sequence[int]) -> Int
     Returns:
         Positions, int64, `samples`; how many of a prefix are of which stratum does not depend on the seed.
     """
-    rng = np.random.default_rng(seed)
-    keys = _keys(strata, rng)
-    alike = strata.agreed[strata.numbers]
-    queues = [np.flatnonzero(mask)[np.argsort(keys[mask], kind="stable")] for mask in (alike, ~alike)]
-    return _merged(queues[0], queues[1], agreement)
+    turns = _turns(strata, np.random.default_rng(seed))
+    ranked = np.lexsort((strata.numbers, turns))  # equal turns go by stratum
+    alike = strata.agreed[strata.numbers[ranked]]
+    return _merged(ranked[alike], ranked[~alike], agreement)
 
 
-def _keys(strata: Strata, rng: np.random.Generator) -> FloatArray:
-    """When each sample's turn comes among those of its kind, `samples`: its rank within its stratum over their number.
+def _turns(strata: Strata, rng: np.random.Generator) -> FloatArray:
+    """When each sample's turn comes among those of its kind, `samples`: a random rank within its stratum.
 
-    Ranks are random; equal turns go by stratum.
+    Ranks are divided by the stratum's size, so that the larger one gets the more turns.
     """
-    keys = np.empty(len(strata.numbers))
+    turns = np.empty(len(strata.numbers))
     for number, size in enumerate(strata.sizes):
-        keys[strata.numbers == number] = rng.permutation(size) / size
-    return keys
+        turns[strata.numbers == number] = rng.permutation(size) / size
+    return turns
 
 
 def _merged(alike: IntArray, unlike: IntArray, agreement: float) -> IntArray:
     """Both queues in one, `agreement` of every prefix from the first one, rounded."""
     # The i-th of a queue that supplies a share s of the prefix comes at position (i + 1/2) / s.
-    with np.errstate(divide="ignore"):
-        turns = [
-            (np.arange(len(queue)) + 0.5) / np.float64(share)
-            for queue, share in ((alike, agreement), (unlike, 1.0 - agreement))
-        ]
-    return np.concatenate([alike, unlike])[np.argsort(np.concatenate(turns), kind="stable")].astype(np.int64)
+    shares = (alike, agreement), (unlike, 1.0 - agreement)
+    places = [(np.arange(len(queue)) + 0.5) / max(share, 1e-9) for queue, share in shares]
+    return np.concatenate([alike, unlike])[np.argsort(np.concatenate(places), kind="stable")].astype(np.int64)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..config import Config
 from ..proposals import Proposals
 from ..record import Proposal, TrialRecord
 from ..workbench import Metrics, Workbench
+from .confirmation import Confirmation, Confirmed
 from .course import estimator_of
 from .screening import Screens
 from .stopping import AgainstFront, AmongRivals
@@ -97,12 +98,35 @@ class Race:
         behind = self._screens.behind(proposal, records)
         if behind is not None:
             return Evaluation(None, (), 0.0, "", behind)
-        rule = self._rule(track, records)
+        rule = self._rule(track, records, proposal)
         for left in range(track.looks - 1, 0, -1):
             scores = track.scores(proposal, left)
             if rule.stops(scores, left):
                 return self._partial(proposal, track, scores, left)
         return self._in_full(proposal, self._wanted())
+
+    def confirm(self, records: Sequence[TrialRecord], progress: Callable[[int], None]) -> dict[int, Confirmed]:
+        """Score in full what was stopped early and may belong to the front all the same; see `Confirmation`.
+
+        Raises:
+            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+        """
+        track = self._laid(records) if any(record.complete and not record.whole for record in records) else None
+        if track is None:
+            return {}
+        signs = self._proposals.objectives.signs
+        scale = (self._proposals.weights(records) * signs)[None] if self._one_mean else np.diag(signs)
+        return Confirmation(track, scale, self._options.confirm, self._confirmed).confirm(records, progress)
+
+    def _confirmed(self, record: TrialRecord) -> Confirmed:
+        found = self._in_full(record.proposal, self._wanted())
+        values = found.values or ()
+        return Confirmed(values, found.errors, self._proposals.objectives.violations(values), found.key)
+
+    @property
+    def _one_mean(self) -> bool:
+        """Whether candidates are compared by one number."""
+        return len(self._proposals.objectives.each) == 1 or self._proposals.scalarise
 
     def _track_for(self, proposal: Proposal, records: Sequence[TrialRecord]) -> Track | None:
         """The track that a candidate races on; None for one that is scored in full."""
@@ -111,6 +135,10 @@ class Race:
         key = self._bench.key(proposal, self._samples)
         if any(record.key == key for record in records):
             return None  # its scores are all known
+        return self._laid(records)
+
+    def _laid(self, records: Sequence[TrialRecord]) -> Track | None:
+        """The track of the run, laid out once its baselines are scored; None where there can be none."""
         if self._track is None:
             references = self._proposals.baselines.references(records)
             objectives = self._proposals.objectives
@@ -119,10 +147,10 @@ class Race:
                 log.warning("racing is off: %s", self._track)
         return None if isinstance(self._track, str) else self._track
 
-    def _rule(self, track: Track, records: Sequence[TrialRecord]) -> AgainstFront | AmongRivals:
+    def _rule(self, track: Track, records: Sequence[TrialRecord], proposal: Proposal) -> AgainstFront | AmongRivals:
         objectives = self._proposals.objectives
-        if len(objectives.each) > 1 and not self._proposals.scalarise:
-            return AgainstFront(track, objectives, self._options, records)
+        if not self._one_mean:
+            return AgainstFront(track, objectives, self._options, records, proposal)
         return AmongRivals(track, objectives, self._proposals.weights(records), self._options, records)
 
     def _in_full(self, proposal: Proposal, metrics: Metrics | None = None) -> Evaluation:

@@ -16,41 +16,55 @@ from ...search.pareto import front
 from ...spaces.table import FloatArray
 from ..config import RacingConfig
 from ..objectives import Objectives
-from ..record import TrialRecord
+from ..record import Proposal, TrialRecord
 from ..shortlist import mean_loss
 from .track import EachScores, Track
+
+_PAIRED = 32  # trials; more of them cost more than they tell
 
 
 @dataclass(frozen=True)
 class AgainstFront:
     """Racing: a candidate stops once an incumbent of the front dominates it, with confidence.
 
+    It is paired with the trials whose coefficients are nearest to its own, which get the same samples right.
+
     Attributes:
         track: of the race.
         objectives: the run's.
         options: the probability of a false stop, and the margin.
         records: finished trials.
+        proposal: the candidate.
     """
 
     track: Track
     objectives: Objectives
     options: RacingConfig
     records: Sequence[TrialRecord]
+    proposal: Proposal
 
     def stops(self, scores: EachScores, left: int) -> bool:
-        """Whether a candidate with these scores stops at a look that `left` others would follow."""
-        signs = self.objectives.signs
+        """Whether the candidate, with these scores, stops at a look that `left` others would follow."""
         whole = [record for record in self.records if record.whole]
         if not whole:
             return False
-        losses = np.array([record.values for record in whole]) * signs
-        on_front = front(losses)
-        incumbents = [record for record, kept in zip(whole, on_front, strict=True) if kept]
-        paired = self.track.paired(scores, [self.track.recorded(one) for one in incumbents], left)
+        signs = self.objectives.signs
+        paired = paired_estimates(self.track, self.proposal, scores, left, whole)
         estimates = [Estimate(sign * one.value, one.error) for sign, one in zip(signs, paired, strict=True)]
-        critical = critical_value(self.options.false_stops, self.track.looks, len(signs))
-        margins = self.options.margin * np.mean([one.errors for one in incumbents], axis=0)
-        return dominated_by(estimates, losses[on_front], critical, margins) is not None
+        critical = critical_value(self.options.false_stops, self.track.sizes, len(signs))
+        losses = np.array([record.values for record in whole]) * signs
+        margins = self.options.margin * np.mean([record.errors for record in whole], axis=0)
+        return dominated_by(estimates, losses[front(losses)], critical, margins) is not None
+
+
+def paired_estimates(
+    track: Track, proposal: Proposal, scores: EachScores, left: int, whole: Sequence[TrialRecord]
+) -> list[Estimate]:
+    """What a look tells of each objective on all samples, paired with the trials of the nearest coefficients."""
+    ours = proposal.table.members
+    away = [float(((record.proposal.table.members - ours) ** 2).sum()) for record in whole]
+    nearest = sorted(np.argsort(away, kind="stable")[:_PAIRED])
+    return track.paired(scores, [track.recorded(whole[row]) for row in nearest], left)
 
 
 @dataclass(frozen=True)
@@ -72,12 +86,9 @@ class AmongRivals:
     records: Sequence[TrialRecord]
 
     def stops(self, scores: EachScores, left: int) -> bool:
-        """Whether a candidate with these scores stops at a look that `left` others would follow."""
-        rivals = [self._loss(self.track.recorded(one), left) for one in self.records if self.track.reached(one, left)]
+        """Whether the candidate, with these scores, stops at a look that `left` others would follow."""
+        scale = self.weights * self.objectives.signs
+        rivals = [scale @ self.track.estimated(one, left) for one in self.records if self.track.reached(one, left)]
         whole = [mean_loss(self.objectives, self.weights, one) for one in self.records if one.whole]
-        best = min(whole, default=-math.inf)
-        return falls_behind(self._loss(scores, left), np.array(rivals), best, self.options.keep)
-
-    def _loss(self, scores: EachScores, left: int) -> float:
-        values = [one.value for one in self.track.estimates(scores, left)]
-        return float(np.dot(self.weights * self.objectives.signs, values))
+        loss = scale @ [one.value for one in self.track.estimates(scores, left)]
+        return falls_behind(float(loss), np.array(rivals), min(whole, default=-math.inf), self.options.keep)

@@ -32,7 +32,9 @@ class Track:
     def __init__(self, bench: Workbench, objectives: Objectives, courses: Mapping[str, Course]) -> None:
         self._bench, self._objectives, self._courses = bench, objectives, courses
         self._recorded: dict[int, EachScores] = {}
-        self.looks = max(len(course.sizes) for course in courses.values())
+        self._estimated: dict[tuple[int, int], FloatArray] = {}
+        self.sizes = max((course.sizes for course in courses.values()), key=len)
+        self.looks = len(self.sizes)
 
     def samples(self, left: int) -> dict[str, IntArray]:
         """What a look sees, ascending indices per task."""
@@ -57,12 +59,19 @@ class Track:
     def recorded(self, record: TrialRecord) -> EachScores:
         """Scores of a finished trial, as far as it came."""
         if record.number not in self._recorded:
-            self._recorded[record.number] = self.scores(record.proposal, self._end(record))
+            self._recorded[record.number] = self.scores(record.proposal, self.left(record))
         return self._recorded[record.number]
 
     def reached(self, record: TrialRecord, left: int) -> bool:
         """Whether a finished trial came as far as a look."""
         return record.complete and record.visited >= self.share(left)
+
+    def estimated(self, record: TrialRecord, left: int) -> FloatArray:
+        """What a look told of each objective of a finished trial that came so far, `objectives`."""
+        if (record.number, left) not in self._estimated:
+            values = [one.value for one in self.estimates(self.recorded(record), left)]
+            self._estimated[record.number, left] = np.array(values)
+        return self._estimated[record.number, left]
 
     def estimates(self, scores: EachScores, left: int) -> list[Estimate]:
         """What a look tells of each objective on all samples of the search."""
@@ -78,7 +87,7 @@ class Track:
             found.append(course.paired(scores[row], theirs, left))
         return found
 
-    def _end(self, record: TrialRecord) -> int:
+    def left(self, record: TrialRecord) -> int:
         """How many looks were left when a trial ended."""
         return next(left for left in range(self.looks) if self.share(left) <= record.visited)
 

@@ -27,6 +27,7 @@ from mergesearch.evaluators.panel import build_evaluators
 from mergesearch.plugins import load_object, plugin_names
 
 TINY = Path(__file__).parents[1] / "evaluators" / "tiny.py"
+DRAWING = TINY.with_name("drawing.py")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,17 @@ class Case:
 LM_TASKS = ["tiny_choice", "tiny_shots", "tiny_binary", "tiny_rolling", "tiny_next", "tiny_sampled"]
 CASES = (
     Case(
+        "agreement",
+        lambda folder: {
+            "member": "other",
+            "on": {"kind": "text_classification", "dataset": str(folder / "reviews.jsonl"), "label": None},
+            "top": 2,
+        },
+        {"top": 3},
+        model="tiny_bert",
+        data="reviews.jsonl",
+    ),
+    Case(
         "answers",
         lambda folder: {"file": str(folder / "answers.jsonl"), "batch_size": 4},
         {"apply_chat_template": True},
@@ -73,6 +85,16 @@ CASES = (
         {"arguments": {"scale": 2.0}},
     ),
     Case(
+        "command",
+        lambda folder: {
+            "command": [sys.executable, str(folder / "measure.py"), "{path}", "{samples}"],
+            "samples": 12,
+            "metrics": {"size": "minimize", "all": "minimize"},
+        },
+        {"timeout": 60.0, "samples": 13},
+        data="measure.py",
+    ),
+    Case(
         "dataloader",
         lambda folder: {
             "dataset": f"{TINY}:blobs",
@@ -81,6 +103,54 @@ CASES = (
             "batch_size": 8,
         },
         {"arguments": {"classes": 2}},
+    ),
+    Case(
+        "frechet",
+        lambda folder: {
+            "generator": f"{DRAWING}:draw_in_steps",
+            "samples": 60,
+            "shape": [6],
+            "classes": 2,
+            "reference": f"{DRAWING}:points",
+            "extractor": f"{DRAWING}:features",
+            "metrics": ["frechet", "precision", "recall"],
+            "batch_size": 8,
+            "cache": str(folder / "cache"),
+        },
+        {"neighbours": 2},
+    ),
+    Case(
+        "image_classification",
+        lambda folder: {
+            "dataset": str(folder / "images"),
+            "metrics": ["accuracy", "loss", "f1_macro"],
+            "batch_size": 5,
+            "processor": str(folder / "processor"),
+        },
+        {"batch_size": 4},
+        model="tiny_vit",
+    ),
+    Case(
+        "judge",
+        lambda folder: {
+            "file": str(folder / "prompts.txt"),
+            "command": [sys.executable, str(folder / "judge.py")],
+            "metrics": {"length": "maximize", "luck": "minimize"},
+            "max_new_tokens": 6,
+            "temperature": 1.0,
+            "answers": 2,
+            "batch_size": 4,
+        },
+        {"seed": 1},
+        model="tiny_llama",
+        data="prompts.txt",
+    ),
+    Case(
+        "kl_divergence",
+        lambda folder: {"file": str(folder / "text.txt"), "window": 40, "batch_size": 4},
+        {"window": 41},
+        model="tiny_llama",
+        data="text.txt",
     ),
     Case(
         "lm_eval",
@@ -97,6 +167,54 @@ CASES = (
         model="tiny_llama",
         data="text.txt",
     ),
+    Case(
+        "retrieval",
+        lambda folder: {
+            **{part: str(folder / f"{part}.jsonl") for part in ("corpus", "queries")},
+            "qrels": str(folder / "qrels.tsv"),
+            "k": 5,
+            "batch_size": 4,
+        },
+        {"corpus_prompt": "passage: "},
+        model="tiny_bert",
+        data="corpus.jsonl",
+    ),
+    Case(
+        "reward",
+        lambda folder: {
+            "file": str(folder / "prompts.txt"),
+            "model": str(folder / "rewards"),
+            "max_new_tokens": 6,
+            "batch_size": 4,
+        },
+        {"max_new_tokens": 7},
+        model="tiny_llama",
+        rounding=1e-4,
+        data="prompts.txt",
+    ),
+    Case(
+        "similarity",
+        lambda folder: {
+            "dataset": str(folder / "reviews.jsonl"),
+            "pair": ["text", "reply"],
+            "gold": "grade",
+            "batch_size": 4,
+        },
+        {"pooling": "cls"},
+        model="tiny_bert",
+        data="reviews.jsonl",
+    ),
+    Case(
+        "text_classification",
+        lambda folder: {
+            "dataset": str(folder / "reviews.jsonl"),
+            "metrics": ["accuracy", "loss", "entropy", "f1_macro"],
+            "batch_size": 4,
+        },
+        {"max_length": 8},
+        model="tiny_bert",
+        data="reviews.jsonl",
+    ),
 )
 
 
@@ -108,6 +226,10 @@ def _write(folder: Path) -> Path:
     _make("write_tasks", folder)
     _make("write_text", folder)
     _make("write_answers", folder)
+    _make("write_raters", folder)
+    _make("write_reviews", folder)
+    _make("write_corpus", folder)
+    _make("write_images", folder)
     return folder
 
 
@@ -116,7 +238,7 @@ def _plain(scores: Scores) -> dict[str, Any]:
     return {
         f"{task}/{metric}": (
             one.value,
-            *(None if part is None else part.tolist() for part in (one.samples, one.replicates)),
+            *(None if part is None else part.tobytes() for part in (one.samples, one.replicates)),
         )
         for task, metrics in scores.items()
         for metric, one in metrics.items()
@@ -142,6 +264,8 @@ class Ready:
 def _ready(case: Case, folder: Path) -> Ready:
     one = Ready(case, case.build(folder), _make(case.model))
     one.evaluator.prepare(one.model, _make("tiny_tokenizer"))
+    for reference in one.evaluator.references():
+        one.evaluator.observe(reference, _make(case.model, 1))
     one.full = one.evaluator.score(one.model, one.rows)
     return one
 
@@ -161,7 +285,7 @@ class EvaluatorConformance:
     def test_tasks_and_metrics_are_known_without_a_model(self, case: Case, folder: Path, ready: Ready) -> None:
         fresh = case.build(folder)
         assert fresh.metrics() == ready.evaluator.metrics()
-        if case.kind == "perplexity":  # counts windows of tokens
+        if case.kind in ("kl_divergence", "perplexity"):  # they count windows of tokens
             fresh.prepare(None, _make("tiny_tokenizer"))
         assert fresh.tasks() == ready.evaluator.tasks()
         assert set(fresh.tasks()) == set(fresh.metrics())

@@ -60,7 +60,7 @@ def test_a_metric_without_values_per_sample_brings_its_own_bootstrap(tmp_path: P
         ("return [1.0]", {"a": "maximize"}, r"mine/a: 1 values of shape \(1,\) for 2 samples; return one per sample"),
         ("return [1.0, np.nan]", {"a": "maximize"}, "mine/a: 1 of 2 values are not finite"),
         ("return ['x', 'y']", {"a": "maximize"}, r"mine/a: \['x', 'y'\] are no numbers"),
-        ("return {'b': [1, 2]}", {"a": "maximize"}, r"'mine' returned 'b'; known: a"),
+        ("return {'b': [1, 2]}", {"a": "maximize"}, "'mine' returned 'b', which is none of its metrics; known: a"),
         ("return {'a': [1, 2]}", {"a": "maximize", "b": "minimize"}, "'mine' did not return b"),
         ("return [1, 2]", {"a": "maximize", "b": "minimize"}, "returned list for 2 metrics; return a mapping"),
     ],
@@ -77,7 +77,7 @@ def test_bad_results_fail_the_trial(tmp_path: Path, body: str, metrics: dict[str
         ({"function": "math:pi"}, "math:pi is 3.14.*, not a function"),
         ({"function": "math:sine"}, "'math' has no 'sine'; did you mean 'sin'"),
         ({"metrics": {"a": "maximise"}}, "metric 'a' of 'mine': 'maximise'; did you mean 'maximize'"),
-        ({"metrics": {}}, "0 metrics; give 1 or more"),
+        ({"metrics": {}}, "'mine' has no metrics; give one or more"),
         ({"samples": 0}, "0 samples"),
     ],
 )

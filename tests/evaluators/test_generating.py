@@ -11,7 +11,8 @@ import torch
 
 from mergesearch.errors import InputError
 from mergesearch.evaluators._answers import Answer, read_answers
-from mergesearch.evaluators.generating import Sampling, choose_answers, generate_answers, rewards_of
+from mergesearch.evaluators.choosing import choose_answers, rewards_of
+from mergesearch.evaluators.generating import Sampling, generate_answers
 
 SHORT = Sampling(samples=3, max_new_tokens=8, batch_size=2)
 
@@ -58,6 +59,19 @@ def test_the_models_own_settings_do_not_narrow_the_draw(llama: Any, tokenizer: A
     expected = float(chances.max())
     assert expected < 0.99
     assert share == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / 4000))
+
+
+def test_the_models_own_penalties_are_off(llama: Any, tokenizer: Any) -> None:
+    greedy, own = Sampling(1, temperature=0.0, max_new_tokens=12), llama.generation_config
+    first = generate_answers(llama, tokenizer, ["0: red", "1: stone"], greedy)
+    kept = own.repetition_penalty, own.no_repeat_ngram_size
+    own.repetition_penalty, own.no_repeat_ngram_size = 50.0, 1
+    try:
+        assert any(len(set(answer.response)) < len(answer.response) for answer in first), "a penalty would tell"
+        assert generate_answers(llama, tokenizer, ["0: red", "1: stone"], greedy) == first
+        assert llama.generation_config is own
+    finally:
+        own.repetition_penalty, own.no_repeat_ngram_size = kept
 
 
 def test_generating_leaves_no_trace(llama: Any, tokenizer: Any) -> None:

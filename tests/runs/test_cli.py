@@ -50,7 +50,8 @@ def test_a_whole_run_by_commands(make_config: MakeConfig, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "MB with the base, in memory (memory has" in done.stdout
     assert "Front, best searched mean first" in done.stdout and "uniform soup" in done.stdout
-    assert "winner's curse" in done.stdout
+    assert "winner's curse" in done.stdout and "against winner" in done.stdout
+    assert "Signal to noise between candidates" in done.stdout
     folder = tmp_path / "runs" / "bed"
     written = {path.name for path in folder.iterdir()}
     assert {"trials.csv", "front.csv", "report.html", "config.yaml", "environment.json"} <= written

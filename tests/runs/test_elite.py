@@ -51,7 +51,7 @@ def test_held_out_scores_choose_nothing(finished: Run) -> None:
 
 def test_all_three_scores_are_reported(finished: Run) -> None:
     report = finished.folder.report.read_text()
-    assert "Elite, best on fresh samples first" in report and "mean fresh" in report and "mean held-out" in report
+    assert "Elite, best on fresh samples first" in report and "mean fresh" in report and "held-out score" in report
     again = Run(finished.folder.path)
     assert again.results == finished.results and again.pick() == finished.pick()
 

@@ -46,7 +46,8 @@ def test_a_metric_without_values_per_sample_is_known_on_its_very_samples_alone(t
     known = EvaluationCache(tmp_path).known("key")
     assert not len(known.missing("task", rows, ["f1", "accuracy"]))
     found = known.scores("task", rows)["f1"]
-    assert found.replicates is not None and np.array_equal(found.replicates, scores["task"]["f1"].replicates)
+    expected = scores["task"]["f1"].replicates
+    assert found.replicates is not None and expected is not None and np.array_equal(found.replicates, expected)
     assert known.missing("task", fewer, ["f1"]).tolist() == fewer.tolist()
     assert not len(known.missing("task", fewer, ["accuracy"])) and list(known.scores("task", fewer)) == ["accuracy"]
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators.scores import MetricScores
 from mergesearch.runs.config import ObjectiveConfig
-from mergesearch.runs.objectives import Objective, Objectives, mean_difference
+from mergesearch.runs.objectives import Objectives
 
 METRICS = {"sums": {"acc": True, "loss": False}, "copy": {"acc": True}}
 
@@ -55,25 +54,3 @@ def test_weights_alike_for_one_metric_and_by_range_for_several() -> None:
 def test_a_missing_metric_is_a_failed_trial() -> None:
     with pytest.raises(TrialError, match="the evaluators returned no copy/acc"):
         resolve("copy/acc").pick({"copy": {}})
-
-
-def test_gain_of_independent_tasks_adds_their_variances() -> None:
-    rng = np.random.default_rng(0)
-    ours = [MetricScores.mean(rng.random(400)) for _ in range(2)]
-    theirs = [MetricScores.mean(rng.random(400)) for _ in range(2)]
-    objectives = resolve("sums/acc", "copy/acc")
-    gain, error = mean_difference(objectives, np.array([0.5, 0.5]), ours, theirs)
-    values, errors = np.array([a.difference(b) for a, b in zip(ours, theirs, strict=True)]).T
-    assert gain == pytest.approx(values.mean())
-    assert error == pytest.approx(0.5 * np.linalg.norm(errors))
-
-
-def test_gain_of_one_task_is_paired_over_its_metrics() -> None:
-    """Two metrics that cancel each other on every sample leave no error."""
-    rng = np.random.default_rng(1)
-    values = rng.random(50)
-    objectives = Objectives((Objective("sums", "acc", True), Objective("sums", "loss", False)))
-    ours = [MetricScores.mean(values), MetricScores.mean(values)]
-    theirs = [MetricScores.mean(np.zeros(50)), MetricScores.mean(np.zeros(50))]
-    gain, error = mean_difference(objectives, np.array([0.5, 0.5]), ours, theirs)
-    assert gain == pytest.approx(0.0, abs=1e-12) and error == pytest.approx(0.0, abs=1e-12)

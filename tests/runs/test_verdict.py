@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mergesearch.evaluators.intervals import Interval
 from mergesearch.evaluators.scores import MetricScores
+from mergesearch.runs.means import WeightedMean
 from mergesearch.runs.objectives import Objective, Objectives
 from mergesearch.runs.shortlist import Shortlist
 from mergesearch.runs.verdict import Comparison, compare, sentence
 
 OBJECTIVES = Objectives((Objective("a", "acc", True), Objective("b", "acc", True)))
-WEIGHTS = np.array([0.5, 0.5])
+MEAN = WeightedMean(OBJECTIVES, np.array([0.5, 0.5]))
 CHOSEN = Shortlist((7,), 7, None, {"uniform soup": 4, "greedy soup": 9, "best member": 1})
 
 
@@ -22,16 +24,17 @@ def scores(rng: np.random.Generator, accuracy: float) -> list[MetricScores]:
 def test_better_than_all() -> None:
     rng = np.random.default_rng(0)
     held_out = {7: scores(rng, 0.9), 4: scores(rng, 0.5), 9: scores(rng, 0.6), 1: scores(rng, 0.4)}
-    text = sentence(CHOSEN, compare(OBJECTIVES, WEIGHTS, CHOSEN, held_out))
+    text = sentence(CHOSEN, compare(MEAN, CHOSEN, held_out))
     assert text.startswith("On held-out samples trial 7 is better than uniform soup (+0.")
     assert "greedy soup" in text and "best member" in text and "not proven" not in text
 
 
 def test_no_different_and_worse_are_said() -> None:
-    parts = [Comparison("uniform soup", 0.01, 0.02), Comparison("best member", -0.2, 0.02)]
+    none, worse = Interval(0.01, -0.029, 0.05), Interval(-0.2, -0.24, -0.16)
+    parts = [Comparison("uniform soup", none), Comparison("best member", worse)]
     text = sentence(CHOSEN, parts)
-    assert "within noise of uniform soup (+0.0100 ± 0.0392)" in text
-    assert "worse than best member (-0.2000 ± 0.0392)" in text
+    assert "within noise of uniform soup (+0.0100 [-0.0290, +0.0500])" in text
+    assert "worse than best member (-0.2000 [-0.2400, -0.1600])" in text
     assert "it is not proven better than all of them" in text
 
 
@@ -46,21 +49,19 @@ def test_floors_that_no_trial_keeps() -> None:
 
 
 def test_nothing_held_out() -> None:
-    assert "nothing was held out" in sentence(CHOSEN, compare(OBJECTIVES, WEIGHTS, CHOSEN, {}))
+    assert "nothing was held out" in sentence(CHOSEN, compare(MEAN, CHOSEN, {}))
 
 
 @pytest.mark.slow
 def test_equal_models_are_called_different_in_one_of_twenty() -> None:
     rng = np.random.default_rng(0)
     chosen = Shortlist((7,), 7, None, {"uniform soup": 4})
-    verdicts = [
-        compare(OBJECTIVES, WEIGHTS, chosen, {7: scores(rng, 0.7), 4: scores(rng, 0.7)})[0].verdict for _ in range(2000)
-    ]
+    verdicts = [compare(MEAN, chosen, {7: scores(rng, 0.7), 4: scores(rng, 0.7)})[0].verdict for _ in range(2000)]
     rate = sum(verdict != "no different" for verdict in verdicts) / len(verdicts)
     assert 0.035 < rate < 0.065
 
 
 def test_one_held_out_sample_proves_nothing() -> None:
     one = {number: [MetricScores.mean([value]) for _ in range(2)] for number, value in ((7, 1.0), (4, 0.0))}
-    (comparison,) = compare(OBJECTIVES, WEIGHTS, Shortlist((7,), 7, None, {"uniform soup": 4}), one)
-    assert comparison.gain == 1.0 and comparison.verdict == "no different"
+    (comparison,) = compare(MEAN, Shortlist((7,), 7, None, {"uniform soup": 4}), one)
+    assert comparison.gain.value == 1.0 and comparison.verdict == "no different"

@@ -51,6 +51,16 @@ def dataset(task: str) -> TensorDataset:
     return TensorDataset(images[-200:], labels[-200:])
 
 
+def empty_dataset() -> TensorDataset:
+    """A dataset without samples."""
+    return TensorDataset(torch.empty(0, 64), torch.empty(0, dtype=torch.long))
+
+
+def wide_dataset() -> TensorDataset:
+    """Labels of more classes than the network tells apart."""
+    return TensorDataset(_data("upright")[0][:11], torch.arange(11))
+
+
 def failing_dataset() -> TensorDataset:
     """A dataset that cannot be loaded."""
     raise FileNotFoundError("no data here")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ._lm_eval_targets import Piece
-from ._outputs import logits_of
-from ._scoring import device_of
-from .scores import MetricScores
+from .._outputs import logits_of
+from .._scoring import device_of
+from ..scores import MetricScores
+from .pieces import Piece
 
 
 def backward_loss(model: Any, documents: Sequence[Sequence[Piece]], batch_size: int, limit: int) -> MetricScores:

@@ -8,27 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TrialError
-from ._lm_eval_tasks import LoadedTask
-from .scores import FEW_REPLICATES, MetricScores
-
-
-def respond(model: Any, requests: Sequence[Any]) -> None:
-    """Run all requests (lm-eval Instances) through `model` (an LM), and leave the responses in them.
-
-    Raises:
-        TrialError: a log-likelihood is not a number, from which an accuracy could be computed, and would be wrong.
-    """
-    kinds: dict[str, list[Any]] = {}
-    for request in requests:
-        request.resps, request.filtered_resps = [], {}
-        kinds.setdefault(request.request_type, []).extend([request] * request.repeats)
-    for kind, some in kinds.items():
-        for request, response in zip(some, getattr(model, kind)(some, disable_tqdm=True), strict=True):
-            likelihood = response[0] if isinstance(response, tuple) else response
-            if isinstance(likelihood, float) and math.isnan(likelihood):
-                raise TrialError(f"task '{request.task_name}': a log-likelihood is NaN; the weights are not usable")
-            request.resps.append(response)
+from ...errors import TrialError
+from ..scores import FEW_REPLICATES, MetricScores
+from .tasks import LoadedTask
 
 
 def task_scores(name: str, loaded: LoadedTask, documents: Sequence[Sequence[Any]]) -> dict[str, MetricScores]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from ._lm_eval_model import HarnessModel
-
-
-class Piece(NamedTuple):
-    """Tokens that are shown to the model at once; the last `scored` of them belong to the target."""
-
-    tokens: list[int]
-    scored: int
+from .model import HarnessModel
+from .pieces import Piece, piece
 
 
 def gold_targets(
@@ -39,16 +33,11 @@ def gold_targets(
         gold = _gold(task, requests, chat)
         end = [model.eot_token_id] if _only_ends(model, requests[0]) else []
         pairs = model.token_pairs(gold) if gold is not None and gold.args[-1] else []
-        pieces = [_piece(context, [*target, *end], model.max_length) for context, target in pairs if target]
+        pieces = [piece(context, [*target, *end], model.max_length) for context, target in pairs if target]
         if not pieces:
             return None
         found.append(pieces)
     return found or None
-
-
-def _piece(context: list[int], target: list[int], limit: int) -> Piece:
-    tokens = [*context, *target][-(limit + 1) :]  # the last token is predicted, and never read
-    return Piece(tokens, min(len(target), len(tokens) - 1))
 
 
 def _gold(task: Any, requests: Sequence[Any], chat: bool) -> Any | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ._digest import digest
+from ...errors import InputError
+from .._digest import digest
 
 _FEWSHOT_SEED = 1234  # lm-eval's default
 # What the documents say already, or where they came from, which does not change a score.
@@ -69,6 +69,8 @@ def load_tasks(
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         # Whatever a task file gets wrong surfaces here as one of these, from the depths of two libraries.
         raise InputError(f"tasks {', '.join(names)} cannot be loaded: {type(error).__name__}: {error}") from error
+    except (StopIteration, IndexError) as error:  # both libraries take a first document for granted
+        raise InputError(f"tasks {', '.join(names)}: one has no documents; give it some, or leave it out") from error
     return {name: _loaded(name, task, num_fewshot, limit) for name, task in found.items()}
 
 
@@ -135,4 +137,6 @@ def _loaded(name: str, task: Any, num_fewshot: int | None, limit: int | None) ->
         for metric in task.higher_is_better()
     }
     count = len(task.eval_docs)
+    if count == 0:
+        raise InputError(f"task '{name}' has no documents; give it some, or leave it out")
     return LoadedTask(task, count if limit is None else min(count, limit), columns)

@@ -1,0 +1,153 @@
+"""Every estimator: exact at the end, with an error that shrinks; and what sets each of them apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mergesearch.errors import InputError
+from mergesearch.evaluators.estimators.estimator import Estimator
+from mergesearch.evaluators.estimators.item_response import ItemResponse
+from mergesearch.evaluators.estimators.mean import Mean
+from mergesearch.evaluators.estimators.stratified import Stratified, stratified_mean
+from mergesearch.evaluators.racing.order import visiting_order
+from mergesearch.evaluators.racing.strata import FloatArray, Strata, strata_of
+from mergesearch.plugins import load_plugin, plugin_names
+
+ROOM = "mergesearch.evaluators.estimators"
+NAMES = plugin_names(ROOM, Estimator)  # type: ignore[type-abstract]
+
+
+def answers(seed: int, samples: int = 1000, merges: int = 40) -> tuple[FloatArray, FloatArray]:
+    """Right answers of 3 specialists and of merges of theirs: five skills, 70 % of the luck a sample's own."""
+    rng = np.random.default_rng(seed)
+    steep = np.abs(rng.normal(1, 0.4, (samples, 5))) * (rng.random((samples, 5)) < 0.5)
+    hard = rng.normal(0.5, 1.5, samples)
+    abilities = rng.normal(0, 0.5, (3, 5))
+    abilities[range(3), range(3)] += 2
+    mixes = rng.dirichlet(np.ones(3), merges) * rng.uniform(0.8, 1.3, (merges, 1))
+    everyone = np.vstack([abilities, mixes @ abilities])
+    shared = rng.random((len(everyone), samples)) < 0.7
+    luck = np.where(shared, rng.logistic(size=samples), rng.logistic(size=shared.shape))
+    right = (everyone @ steep.T - hard + luck > 0).astype(float)
+    return right[:3], right[3:]
+
+
+def test_the_plugins_are_found_by_name() -> None:
+    assert NAMES == ["item_response", "mean", "stratified"]
+    with pytest.raises(InputError, match="nothing called 'strat' in estimators; did you mean 'stratified'"):
+        load_plugin("strat", ROOM, Estimator)  # type: ignore[type-abstract]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.integers(0, 500), st.integers(0, 5), st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_everything_visited_is_exact(name: str, seed: int, members: int, binary: bool) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.random((members + 1, 60)) * 3
+    scores = (scores < 1.5).astype(float) if binary else scores
+    strata = strata_of(scores[1:])
+    kind = load_plugin(name, ROOM, Estimator)  # type: ignore[type-abstract]
+    visited = rng.permutation(60)
+    found = kind(strata, scores[1:]).estimate(visited, scores[0][visited])
+    assert found.value == pytest.approx(scores[0].mean(), abs=1e-9)
+    assert found.error == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_few_equal_values_are_not_certain(name: str) -> None:
+    members, merges = answers(0)
+    strata = strata_of(members)
+    estimator = load_plugin(name, ROOM, Estimator)(strata, members)  # type: ignore[type-abstract]
+    for visited in (np.array([4]), np.flatnonzero(merges[0] == 1)[:12]):
+        assert estimator.estimate(visited, np.ones(len(visited))).error > 0.01
+
+
+def test_the_stratified_mean_by_hand() -> None:
+    strata = Strata(np.repeat([0, 1], [6, 4]), np.array([True, False]))
+    visited, values = np.array([0, 1, 2, 6, 7]), np.array([1.0, 1.0, 0.0, 0.0, 1.0])
+    found = stratified_mean(strata, visited, values, 0.25)
+    assert found.value == pytest.approx(0.6 * 2 / 3 + 0.4 / 2)
+    within = (2 / 3 + 1 / 2 + 8 * 0.25) / (2 + 1 + 8)
+    variances = [(2 / 3 + 8 * within) / (2 + 8), (1 / 2 + 8 * within) / (1 + 8)]
+    expected = 0.36 * variances[0] / 3 * (1 - 3 / 6) + 0.16 * variances[1] / 2 * (1 - 2 / 4)
+    assert found.error == pytest.approx(np.sqrt(expected))
+
+
+def test_a_stratum_without_samples_is_taken_to_be_like_the_others() -> None:
+    strata = Strata(np.repeat([0, 1, 2], [5, 3, 2]), np.array([True, False, False]))
+    found = stratified_mean(strata, np.array([0, 5]), np.array([1.0, 0.0]), 0.25)
+    assert found.value == pytest.approx((0.5 * 1 + 0.3 * 0) / 0.8)
+    assert found.error > stratified_mean(strata, np.array([0, 5, 8]), np.array([1.0, 0.0, 1.0]), 0.25).error
+
+
+def test_the_stratified_mean_is_unbiased_and_its_error_covers() -> None:
+    members, merges = answers(1)
+    strata = strata_of(members)
+    estimator = Stratified(strata, members)
+    for merge in merges[:3]:
+        found = []
+        for seed in range(800):
+            visited = visiting_order(strata, 0.3, [seed])[:60]
+            found.append(estimator.estimate(visited, merge[visited]))
+        values = np.array([one.value for one in found])
+        assert values.mean() == pytest.approx(merge.mean(), abs=4 * values.std() / np.sqrt(800))
+        inside = [abs(one.value - merge.mean()) <= 1.96 * one.error for one in found]
+        assert 0.93 < np.mean(inside) <= 1
+
+
+def errors_of(estimators: dict[str, Estimator], visits: dict[str, np.ndarray], merges: FloatArray) -> dict[str, float]:
+    found = {}
+    for name, estimator in estimators.items():
+        visited = visits[name]
+        misses = [estimator.estimate(visited, merge[visited]).value - merge.mean() for merge in merges]
+        found[name] = float(np.mean(np.square(misses)))
+    return found
+
+
+def test_few_samples_tell_most_with_item_response_and_more_with_strata() -> None:
+    """The pattern of research on estimators of evaluation cost: root mean square errors over eight worlds."""
+    totals: dict[int, dict[str, float]] = {20: {}, 200: {}}
+    for seed in range(8):
+        members, merges = answers(seed)
+        strata = strata_of(members)
+        kinds = {"mean": Mean, "stratified": Stratified, "item_response": ItemResponse}
+        estimators = {name: kind(strata, members) for name, kind in kinds.items()}
+        for count, sums in totals.items():
+            order = visiting_order(strata, 0.3, [seed])[:count]
+            plain = np.random.default_rng(seed).permutation(1000)[:count]
+            visits = {"mean": plain, "stratified": order, "item_response": order}
+            for name, square in errors_of(estimators, visits, merges).items():
+                sums[name] = sums.get(name, 0.0) + square / 8
+    few, many = ({name: np.sqrt(square) for name, square in totals[count].items()} for count in (20, 200))
+    assert few["item_response"] < 0.8 * few["stratified"] < 0.8 * few["mean"]
+    assert many["stratified"] < 0.75 * many["mean"]
+
+
+def test_item_response_knows_a_member_from_few_samples() -> None:
+    members, _ = answers(2)
+    strata = strata_of(members)
+    visited = visiting_order(strata, 0.3, [2])[:60]
+    found = ItemResponse(strata, members, ridge=0.1).estimate(visited, members[0][visited])
+    assert found.value == pytest.approx(members[0].mean(), abs=0.03)
+
+
+def test_item_response_stands_a_candidate_that_gets_everything_right_or_wrong() -> None:
+    members, _ = answers(3)
+    strata = strata_of(members)
+    visited = visiting_order(strata, 0.3, [3])[:20]
+    estimator = ItemResponse(strata, members)
+    low, high = (estimator.estimate(visited, np.full(20, value)).value for value in (0.0, 1.0))
+    assert 0 <= low < 0.2
+    assert 0.8 < high <= 1
+
+
+def test_a_wide_ridge_puts_every_candidate_in_the_middle_of_the_members() -> None:
+    members, merges = answers(4)
+    strata = strata_of(members)
+    visited = visiting_order(strata, 0.3, [4])[:20]
+    values = [ItemResponse(strata, members, ridge=1e9).estimate(visited, one[visited]).value for one in merges[:5]]
+    seen = [one[visited].mean() for one in merges[:5]]
+    assert np.ptp(np.array(values) - 20 / 1000 * np.array(seen)) < 1e-6

@@ -94,7 +94,9 @@ def _compared(problem: Problem, seed: int, trials: int) -> list[tuple[float, flo
     with tempfile.TemporaryDirectory() as folder:
         whole, count = _searched(problem, seed, trials, "off", Path(folder) / "off")
         for place, options in enumerate(problem.racing):
-            raced, raced_count = _searched(problem, seed, trials, {"enabled": True, **options}, Path(folder) / str(place))
+            raced, raced_count = _searched(
+                problem, seed, trials, {"enabled": True, **options}, Path(folder) / str(place)
+            )
             full = float(np.mean([record.whole for record in raced.records]))
             found.append((_quality(problem, raced) / _quality(problem, whole), raced_count / count, full))
     return found

@@ -114,8 +114,9 @@ def _search(out: Path, documents: int, trials: int, clock: ForwardClock) -> Iter
     warm = Side.peer("merged by mergekit, simple_evaluate, warm", beside.warm_times)
     label = f"{documents} documents a task"
     yield ours.row(documents), _agreement(label, beside)
-    yield _raced(_config(out / "raced", documents, trials, racing="on")).row(documents), []
-    yield warm.row(documents, ours), [_faster(label, ours, warm, 4)]
+    raced = _raced(_config(out / "raced", documents, trials, racing="on"))
+    yield raced.row(documents), []
+    yield warm.row(documents, ours), [_faster(label, ours, warm, 4), _faster(f"{label}, racing", raced, warm, 4)]
     if commands:
         cold = _as_a_command(_config(out / "again", documents, trials))
         peer = Side.peer("commands mergekit-yaml and lm_eval", beside.command_times)

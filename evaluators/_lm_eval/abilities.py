@@ -17,8 +17,8 @@ from .stages import Stage
 # What one more forward pass costs, however few tokens it reads. Launching each layer: as much as so many floating-point
 # operations; reading the weights: as much as so many tokens. The processor's are measured on Llamas of 0.2 and 100
 # million weights, the accelerator's follow from their data sheets.
-_LAUNCH = {"cpu": 6e7, "other": 1e10}
-_WEIGHTS = {"cpu": 20.0, "other": 200.0}
+_LAUNCH = {"host": 6e7, "accelerator": 1e10}
+_WEIGHTS = {"host": 20.0, "accelerator": 200.0}
 # The positions of these depend on the length of the whole input, which its beginning does not tell.
 _BY_LENGTH = ("dynamic", "longrope")
 _TOLERANCE = 0.05  # of the largest logit: wrong positions or masks differ by more, bfloat16's rounding by less
@@ -85,5 +85,5 @@ def _pass_in_tokens(model: Any) -> float:
     """A token costs two operations for each weight."""
     layers = getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", 1)
     weights = sum(weight.numel() for weight in model.parameters())
-    kind = "cpu" if device_of(model).type == "cpu" else "other"
+    kind = "host" if device_of(model).type == torch.default_generator.device.type else "accelerator"
     return float(_LAUNCH[kind] * layers / (2 * weights)) + _WEIGHTS[kind]

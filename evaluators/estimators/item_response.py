@@ -10,7 +10,7 @@ from .estimator import Estimate, Estimator
 from .stratified import Stratified
 
 _CLIP = 30.0  # of logits
-_STEPS = 25  # of Newton's method, which needs about six
+_EASE = 9.0  # variance of difficulties, in that of discriminations: what all get wrong is hard, not contrary
 
 
 class ItemResponse(Estimator):
@@ -31,7 +31,7 @@ class ItemResponse(Estimator):
         dimensions: of abilities.
     """
 
-    def __init__(self, strata: Strata, references: FloatArray, ridge: float = 5.0, dimensions: int = 3) -> None:
+    def __init__(self, strata: Strata, references: FloatArray, ridge: float = 5.0, dimensions: int = 2) -> None:
         super().__init__(strata, references)
         self.ridge = ridge
         self._low, self._range = (float(references.min()), float(np.ptp(references))) if references.size else (0.0, 0.0)
@@ -41,9 +41,10 @@ class ItemResponse(Estimator):
             self._logits, self._difficulties = logits[numbers.reshape(-1)], difficulties[numbers.reshape(-1)]
 
     def estimate(self, visited: IntArray, values: FloatArray) -> Estimate:
-        """The visited samples as they are, the others as predicted; the error, by the delta method, is the model's.
+        """The visited samples as they are, the others as predicted.
 
-        It knows nothing of how far the model is from the truth, which the order of the samples does not even out.
+        The error is that of the delta method, stretched by how badly the model fits. What it is off by in common on all
+        samples it cannot tell.
         """
         if self._range == 0:
             return Stratified(self.strata, self.references).estimate(visited, values)
@@ -54,30 +55,39 @@ class ItemResponse(Estimator):
         chance = _chance(self._logits[unseen] @ mix - self._difficulties[unseen])
         spread = chance * (1.0 - chance)
         slope = spread @ self._logits[unseen]
-        variance = slope @ np.linalg.solve(hessian, slope) + spread.sum()
+        variance = self._misfit(visited, values, mix) * (slope @ np.linalg.solve(hessian, slope) + spread.sum())
         whole = values.sum() + (self._low + self._range * chance).sum()
         return Estimate(float(whole / total), float(self._range * np.sqrt(variance) / total))
+
+    def _misfit(self, visited: IntArray, values: FloatArray, mix: FloatArray) -> float:
+        """How much more the visited samples vary than the model has it, at least 1 (Pearson's dispersion)."""
+        chance = _chance(self._logits[visited] @ mix - self._difficulties[visited])
+        excess = (self._scaled(values) - chance) ** 2 / np.maximum(chance * (1.0 - chance), 1e-6)
+        return float(max(1.0, excess.mean()))
 
     def _scaled(self, scores: FloatArray) -> FloatArray:
         return np.asarray(np.clip((scores - self._low) / self._range, 0.0, 1.0))
 
     def _mix(self, visited: IntArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """λ, `references`, and the Hessian of the penalised negative log-likelihood there; by Newton's method."""
+        """λ, `references`, and the Hessian of the penalised negative log-likelihood there."""
         logits, difficulties = self._logits[visited], self._difficulties[visited]
         prior = np.full(logits.shape[1], 1.0 / logits.shape[1])
-        mix = prior
-        for _ in range(_STEPS):
+
+        def loss(mix: FloatArray) -> tuple[float, FloatArray]:
+            terms = logits @ mix - difficulties
+            fit = (np.logaddexp(0.0, terms) - values * terms).sum() + self.ridge / 2.0 * ((mix - prior) ** 2).sum()
+            return float(fit), logits.T @ (_chance(terms) - values) + self.ridge * (mix - prior)
+
+        def hessian(mix: FloatArray) -> FloatArray:
             chance = _chance(logits @ mix - difficulties)
-            slope = logits.T @ (chance - values) + self.ridge * (mix - prior)
-            hessian = (logits.T * (chance * (1.0 - chance))) @ logits + self.ridge * np.eye(len(prior))
-            step = np.linalg.solve(hessian, slope)
-            # The likelihood is flat far out, where a full step would overshoot.
-            mix = mix - step / max(1.0, float(np.abs(step).max()))
-        return mix, hessian
+            return np.asarray((logits.T * (chance * (1.0 - chance))) @ logits + self.ridge * np.eye(len(prior)))
+
+        mix = minimize(loss, prior, jac=True, hess=hessian, method="trust-exact").x
+        return mix, hessian(mix)
 
 
 def _items(scores: FloatArray, counts: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray]:
-    """a_i·θ_k, `items x references`, and b_i, `items`: maximum a posteriori under standard normal priors.
+    """a_i·θ_k, `items x references`, and b_i, `items`: maximum a posteriori under normal priors.
 
     Args:
         scores: of the references in [0, 1], `references x items`.
@@ -96,12 +106,12 @@ def _items(scores: FloatArray, counts: FloatArray, dimensions: int) -> tuple[Flo
         abilities, steepness, difficulties = unpacked(flat)
         logits = abilities @ steepness.T - difficulties
         fit = (counts * (np.logaddexp(0.0, logits) - scores * logits)).sum()
-        prior = (abilities**2).sum() + (counts[:, None] * steepness**2).sum() + (counts * difficulties**2).sum()
+        prior = (abilities**2).sum() + (counts[:, None] * steepness**2).sum() + (counts * difficulties**2).sum() / _EASE
         excess = counts * (_chance(logits) - scores)
         slopes = (
             excess @ steepness + abilities,
             excess.T @ abilities + counts[:, None] * steepness,
-            counts * difficulties - excess.sum(axis=0),
+            counts * difficulties / _EASE - excess.sum(axis=0),
         )
         return float(fit + prior / 2.0), np.concatenate([slope.ravel() for slope in slopes])
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,19 +83,20 @@ class Confirmation:
         found: dict[int, Confirmed] = {}
         whole = [record for record in records if record.whole]
         waiting = {record.number: (record, self.track.left(record)) for record in records if _may_win(record)}
-        losses = {number: self._losses(record, left, whole) for number, (record, left) in waiting.items()}
+        losses: dict[int, FloatArray] = {}
+        for number, (record, left) in waiting.items():
+            with _left_alone(number):
+                losses[number] = self._losses(record, left, whole)
         while (number := _finalist(losses, whole, self.scale, self.margin)) is not None:
             record, left = waiting[number]
             del losses[number]
-            try:
+            with _left_alone(number):
                 if left > 1:
                     waiting[number] = record, left - 1
                     losses[number] = self._losses(record, left - 1, whole)
                 else:
                     found[number] = self.in_full(record)
                     whole += with_confirmed([record], found)
-            except TrialError as error:
-                log.warning("trial %d was stopped early and cannot be scored in full: %s", number, error)
             progress(len(found))
         return found
 
@@ -106,6 +108,15 @@ class Confirmation:
         else:
             estimates = paired_estimates(self.track, record.proposal, scores, left, whole)
         return np.asarray(self.scale @ [one.value for one in estimates], dtype=np.float64)
+
+
+@contextlib.contextmanager
+def _left_alone(number: int) -> Iterator[None]:
+    """Say so where a trial cannot be scored on; it stays what it was."""
+    try:
+        yield
+    except TrialError as error:
+        log.warning("trial %d was stopped early and cannot be scored in full: %s", number, error)
 
 
 def _finalist(

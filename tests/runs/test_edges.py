@@ -28,7 +28,7 @@ def test_candidates_without_held_out_scores_are_left_out(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A shortlisted trial that fails on held-out samples cannot win, and does not keep the run from ending."""
-    config = Config(**make_config())
+    config = Config(**make_config(racing="off"))
     whole = run(config)
     assert whole.results
     winner = whole.results.chosen.winner

@@ -98,7 +98,7 @@ def test_the_gain_of_a_pattern_is_that_of_its_best_step(seed: int) -> None:
     pattern = rng.normal(size=UNITS)
     point = np.full(SIZE, 0.5)
     best = model.best_step(point, pattern[:, None], 0.5 / np.abs(pattern).max())
-    assert model.column_gain(point, pattern) == pytest.approx(model.gain(best), rel=1e-3)
+    assert model.column_gain(point, pattern) == pytest.approx(model.gain(best), rel=5e-3)
 
 
 def test_a_pattern_that_only_leads_out_of_the_bounds_gains_nothing() -> None:

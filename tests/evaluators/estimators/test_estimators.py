@@ -108,7 +108,7 @@ def errors_of(estimators: dict[str, Estimator], visits: dict[str, np.ndarray], m
 
 
 def test_few_samples_tell_most_with_item_response_and_more_with_strata() -> None:
-    """The pattern of research on estimators of evaluation cost: root mean square errors over eight worlds."""
+    """Root mean square errors over eight worlds."""
     totals: dict[int, dict[str, float]] = {20: {}, 200: {}}
     for seed in range(8):
         members, merges = answers(seed)
@@ -123,7 +123,8 @@ def test_few_samples_tell_most_with_item_response_and_more_with_strata() -> None
                 sums[name] = sums.get(name, 0.0) + square / 8
     few, many = ({name: np.sqrt(square) for name, square in totals[count].items()} for count in (20, 200))
     assert few["item_response"] < 0.8 * few["stratified"] < 0.8 * few["mean"]
-    assert many["stratified"] < 0.75 * many["mean"]
+    assert many["stratified"] < 0.95 * many["mean"]
+    assert many["stratified"] < many["item_response"], "the model is wrong in the end, the strata are not"
 
 
 def test_item_response_knows_a_member_from_few_samples() -> None:
@@ -138,10 +139,10 @@ def test_item_response_stands_a_candidate_that_gets_everything_right_or_wrong() 
     members, _ = answers(3)
     strata = strata_of(members)
     visited = visiting_order(strata, 0.3, [3])[:20]
-    estimator = ItemResponse(strata, members)
-    low, high = (estimator.estimate(visited, np.full(20, value)).value for value in (0.0, 1.0))
-    assert 0 <= low < 0.2
-    assert 0.8 < high <= 1
+    estimator, none = ItemResponse(strata, members), np.zeros(20)
+    low, middle, high = (estimator.estimate(visited, one).value for one in (none, members[0][visited], none + 1))
+    assert 0 < low < middle < 1
+    assert low < high < 1
 
 
 def test_a_wide_ridge_puts_every_candidate_in_the_middle_of_the_members() -> None:

@@ -221,7 +221,13 @@ def _show_front(opened: Run) -> None:
     if not any(record.complete for record in opened.records):
         return
     front = opened.front
-    console.print(_table(front.head(_ROWS), opened, f"Front, best searched mean first ({len(front)} trials)"))
+    console.print(
+        _table(
+            front.head(_ROWS),
+            opened,
+            f"Front, best searched mean first ({len(front)} {'trial' if len(front) == 1 else 'trials'})",
+        )
+    )
     console.print(_table(baseline_rows(opened.trials, opened.plan, opened.results), opened, "Baselines"))
     console.print(LEGEND, style="dim", soft_wrap=True, highlight=False, markup=False)
     console.print(opened.verdict, soft_wrap=True, highlight=False, markup=False)

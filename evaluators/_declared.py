@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +77,14 @@ class Declared:
             return values
         if hasattr(values, "detach"):  # a tensor, perhaps on an accelerator or in bfloat16
             values = values.detach().cpu().double()
+        if values is None:
+            raise TrialError(f"{self.name}/{metric}: None was returned; return one number per sample")
         try:
             array = np.atleast_1d(np.asarray(values, dtype=np.float64))
         except (TypeError, ValueError) as error:
-            raise TrialError(f"{self.name}/{metric}: {values!r} are no numbers; return one per sample") from error
+            raise TrialError(
+                f"{self.name}/{metric}: {reprlib.repr(values)} are no numbers; return one per sample"
+            ) from error
         if array.shape != (count,):
             raise TrialError(
                 f"{self.name}/{metric}: {array.size} values of shape {array.shape} for {count} samples; "

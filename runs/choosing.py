@@ -42,7 +42,8 @@ def pick_trial(
     kept = [record for record in scored if misses[record.number] <= 0]
     if not kept:
         closest = min(scored, key=lambda record: (misses[record.number], record.number))
-        values = dict(zip(objectives.names, np.round(closest.values or (), 4).tolist(), strict=True))
+        pairs = zip(objectives.names, closest.values or (), strict=True)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in pairs)
         raise InputError(
             f"no trial keeps all floors; trial {closest.number} comes nearest with {values}; lower a floor"
         )

@@ -170,8 +170,12 @@ def _objective(value: Any) -> Any:
 
 
 def _racing(value: Any) -> Any:
+    if value is None:
+        return {}
     if isinstance(value, str) and value in ("on", "off"):
         value = value == "on"
+    if not isinstance(value, bool | Mapping | RacingConfig):
+        raise ValueError("give on, off, or keys such as false_stops")
     return {"enabled": value} if isinstance(value, bool) else value
 
 

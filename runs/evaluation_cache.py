@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError
 from ..evaluators.evaluator import IntArray, Scores
 from ..evaluators.scores import MetricScores
 from .score_files import ScoreFiles, samples_digest
@@ -78,9 +81,15 @@ class EvaluationCache:
     """Evaluations on disk: one folder per candidate and evaluator, in it one file per set of samples evaluated.
 
     A key names the weights and the evaluator with its data, so that any run may use what another has found.
+
+    Raises:
+        InputError: the folder cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
+        first = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not (first.is_dir() and os.access(first, os.W_OK)):
+            raise InputError(f"cache '{folder}' is no folder that can be written to ('{first}'); give another one")
         self._folder = folder
         self._recent: dict[str, Known] = {}
 
@@ -93,7 +102,8 @@ class EvaluationCache:
     def add(self, key: str, scores: Scores, samples: Samples) -> Known:
         """Keep scores that were evaluated on these samples (ascending indices per task); returns all that is known."""
         known, place = Known([*self.known(key).parts, (scores, samples)]), self._place(key)
-        place.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # where it fails, so does the writing, which says so
+            place.mkdir(parents=True, exist_ok=True)
         ScoreFiles(place).save(samples_digest(samples)[:32], scores, samples)
         self._remember(key, known)
         return known

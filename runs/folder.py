@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
 import json
 import os
 import platform
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import yaml
 from ..errors import InputError, JournalError
 from .config import Config, differing_keys, load_config
 
+_DRAFT = ".draft"
 _PACKAGES = ("mergesearch", "torch", "numpy", "transformers", "peft", "safetensors", "optuna", "cmaes", "lm_eval")
 
 
@@ -107,8 +110,8 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(f"'{self.path}' is being run by another process; wait for it, or stop it") from error
-            # Nobody else can be writing now: a lock beside the journal is left over from a kill.
-            for stale in self.path.glob(f"{self.journal.name}.lock*"):
+            # Nobody else can be writing now: a lock beside the journal, or a draft, is left over from a kill.
+            for stale in [*self.path.glob(f"{self.journal.name}.lock*"), *self.path.rglob(f".*{_DRAFT}")]:
                 stale.unlink()
             yield
 
@@ -119,7 +122,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         InputError: it cannot be written, as on a full disk.
     """
-    draft = path.with_name(f".{path.name}.draft")
+    # A draft of this process alone: another run may be writing the same evaluation at the same time.
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_DRAFT}")
     try:
         with draft.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -128,7 +132,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise InputError(f"'{path}' cannot be written ({error.strerror}); make room, and run again") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room, and run again" if full else "is its folder there, and writable?"
+        raise InputError(f"'{path}' cannot be written ({error.strerror}); {remedy}") from error
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -40,6 +40,12 @@ def publish(config: Config, plan: Plan, record: TrialRecord, destination: Path) 
     """
     if not record.complete:
         raise InputError(f"trial {record.number} failed with {record.reason}; export one that was scored")
+    if not record.whole:
+        log.warning(
+            "trial %d was stopped early; its scores are estimates from %.0f %% of the samples",
+            record.number,
+            100 * record.visited,
+        )
     opened = open_live(config)
     if opened.live.bank.fingerprint != plan.bank:
         raise InputError(
@@ -73,6 +79,7 @@ def _recipe(config: Config, plan: Plan, record: TrialRecord) -> dict[str, Any]:
         "groups": list(plan.groups),
         "base_coefficients": table.base.tolist(),
         "coefficients": table.members.tolist(),
+        "share_of_samples": record.visited,  # below 1 it was stopped early, and the scores are estimates
         "search_scores": dict(zip(plan.objectives.names, record.values or (), strict=False)),
         "bank": plan.bank,
     }

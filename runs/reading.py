@@ -15,7 +15,8 @@ Row = Mapping[Any, Any]
 
 LEGEND = (
     "scores of held-out samples ± standard error; (scores) and 'searched' of search samples\n"
-    "tie: its mean may equal the winner's (paired, 95 %); tied with: others of the front that differ in no objective"
+    "against winner: is its mean worse, better, or within noise (tie)? paired, 95 %\n"
+    "tied with: others of the front that differ in no objective"
 )
 _SOME = 6  # tied trials that are named; front.csv names them all
 

@@ -34,12 +34,13 @@ class ScoreFiles:
         return _decode(pq.read_table(path))[0] if path.is_file() else None
 
     def all(self) -> Iterator[tuple[Scores, dict[str, IntArray]]]:
-        """All that was saved, by name: scores, and the samples that they are of; without files that are damaged."""
+        """All that was saved, by name: scores, and the samples that they are of; files that are damaged are removed."""
         for path in sorted(self._folder.glob("[!.]*.parquet")):
             try:
                 yield _decode(pq.read_table(path))
             except pa.ArrowInvalid:
-                log.warning("'%s' is damaged, and is left out; its scores will be evaluated again", path)
+                log.warning("'%s' was damaged, and is removed; its scores will be evaluated again", path)
+                path.unlink(missing_ok=True)
 
     def save(self, key: str, scores: Scores, samples: Mapping[str, IntArray]) -> None:
         """Save scores under `key`, with the numbers of their samples."""

@@ -50,6 +50,8 @@ samples:
   held_out: 0.5  # fraction that the search never sees, to re-score its front honestly
   # limit: 200       # samples per task
 
+# racing: off  # every candidate is scored on all samples; by default bad ones stop early
+
 budget:
   trials: 60  # baselines count: base, members, uniform soup, greedy soup, task arithmetic
   # time: 8h

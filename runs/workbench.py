@@ -178,5 +178,5 @@ def _guarded(work: Callable[[], T]) -> T:
         return work()
     except (InputError, TrialError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's function may call sys.exit
         raise TrialError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mergesearch.errors import InputError
 from mergesearch.evaluators.dataloader import DataLoaderEvaluator
 from mergesearch.evaluators.scores import MetricScores
 from mergesearch.runs.api import run
@@ -65,7 +68,26 @@ def test_a_damaged_file_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFix
     (path,) = tmp_path.rglob("*.parquet")
     path.write_bytes(b"torn")
     assert EvaluationCache(tmp_path).known("key").parts == []
-    assert f"'{path}' is damaged, and is left out; its scores will be evaluated again" in caplog.text
+    assert f"'{path}' was damaged, and is removed; its scores will be evaluated again" in caplog.text
+    assert not path.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_refused(make_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cache '.*file' is no folder that can be written to \('.*file'\)"):
+        run(Config(**make_config(cache=str(tmp_path / "file"))))
+
+
+def test_runs_that_share_a_cache_may_run_at_once(make_config: MakeConfig) -> None:
+    """They write the same evaluations at the same time."""
+    configs = [Config(**make_config(name=name, cache=None)) for name in ("one", "two")]
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        one, two = pool.map(values_of, configs)
+    assert one == two
+
+
+def values_of(config: Config) -> list[object]:
+    return [record.values for record in run(config).records]
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, np.ndarray]]:

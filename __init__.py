@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .engine.transforms.transform import Transform
     from .errors import MergesearchError
     from .evaluators.evaluator import Evaluator
-    from .evaluators.scores import MetricScores
+    from .evaluators.statistics.scores import MetricScores
     from .runs.api import Run, run
     from .runs.config import Config, load_config
     from .search.searcher import Searcher
@@ -28,7 +28,7 @@ _HOMES = {
     "Config": ".runs.config",
     "Evaluator": ".evaluators.evaluator",
     "MergesearchError": ".errors",
-    "MetricScores": ".evaluators.scores",
+    "MetricScores": ".evaluators.statistics.scores",
     "Run": ".runs.api",
     "Searcher": ".search.searcher",
     "Transform": ".engine.transforms.transform",

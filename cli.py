@@ -92,7 +92,7 @@ def run(config: ConfigPath) -> None:
     """Start a run, or resume it where it stopped. Ctrl-C stops it cleanly."""
     from .runs.api import run as start
     from .runs.config import load_config
-    from .runs.progress import TerminalProgress
+    from .runs.report.progress import TerminalProgress
 
     loaded = load_config(config)
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
@@ -214,9 +214,9 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
 
 
 def _show_front(opened: Run) -> None:
-    from .runs.reading import LEGEND
-    from .runs.remarks import remarks
-    from .runs.tables import baseline_rows
+    from .runs.report.reading import LEGEND
+    from .runs.report.remarks import remarks
+    from .runs.report.tables import baseline_rows
 
     if not any(record.complete for record in opened.records):
         return
@@ -240,7 +240,7 @@ def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
     from rich.table import Table
     from rich.text import Text
 
-    from .runs.reading import glance
+    from .runs.report.reading import glance
 
     shown = glance(rows, opened.plan, len(opened.front))
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mergesearch.engine.member import BankOptions
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.evaluators.dataloader import DataLoaderEvaluator
-from mergesearch.evaluators.split import split_samples
+from mergesearch.evaluators.statistics.split import split_samples
 from mergesearch.search.history import Guides, History
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.space import Space

@@ -13,14 +13,14 @@ from datetime import datetime
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from mergesearch.evaluators.intervals import score_interval
-from mergesearch.evaluators.scores import FloatArray, MetricScores
-from mergesearch.runs.means import Picked, WeightedMean
+from mergesearch.evaluators.statistics.intervals import score_interval
+from mergesearch.evaluators.statistics.scores import FloatArray, MetricScores
 from mergesearch.runs.objectives import Objective, Objectives
+from mergesearch.runs.outcome.means import Picked, WeightedMean
+from mergesearch.runs.outcome.shortlist import shortlist
+from mergesearch.runs.outcome.ties import WORSE, against_winner
+from mergesearch.runs.outcome.verdict import compare
 from mergesearch.runs.record import Proposal, TrialRecord
-from mergesearch.runs.shortlist import shortlist
-from mergesearch.runs.ties import WORSE, against_winner
-from mergesearch.runs.verdict import compare
 from mergesearch.spaces.table import CoefficientTable
 
 SHARED = 0.6  # correlation of two candidates on a sample: merges of the same members mostly fail on the same ones

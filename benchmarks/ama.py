@@ -24,10 +24,10 @@ from _harness import Outcome, Target, main
 from scipy.stats import t as student
 
 from mergesearch import Config, Run, run
-from mergesearch.evaluators._answers import write_answers
+from mergesearch.evaluators._answering.choosing import choose_answers
+from mergesearch.evaluators._answering.generating import Sampling, generate_answers
+from mergesearch.evaluators._texts.answers import write_answers
 from mergesearch.evaluators.answers import AnswersEvaluator
-from mergesearch.evaluators.choosing import choose_answers
-from mergesearch.evaluators.generating import Sampling, generate_answers
 from mergesearch.runs.record import TrialRecord
 from mergesearch.runs.session import open_session
 

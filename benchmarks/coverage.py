@@ -15,8 +15,8 @@ from _harness import Outcome, Target, main
 from _simulated_runs import Setting, Tally, draw
 from numpy.typing import NDArray
 
-from mergesearch.evaluators.intervals import difference_interval, score_interval
-from mergesearch.evaluators.scores import MetricScores
+from mergesearch.evaluators.statistics.intervals import difference_interval, score_interval
+from mergesearch.evaluators.statistics.scores import MetricScores
 
 SEED = 77_001  # of no simulation that a formula was chosen by
 RUNS = 2000

@@ -66,7 +66,7 @@ def measure(quick: bool) -> Outcome:
     worlds = 200 if quick else 2000
     with ProcessPoolExecutor(2) as pool:
         rows = list(pool.map(partial(row, worlds=worlds), SETTINGS))
-    slack = 2.0 * np.sqrt(0.1 / worlds)  # of a rate that is exactly as allowed, two standard errors
+    slack = 2.0 * float(np.sqrt(0.1 / worlds))  # of a rate that is exactly as allowed, two standard errors
     targets = [
         Target(f"false stops at {setting}", float(one["false stops"]), round(setting.false_stops + slack * quick, 3))
         for setting, one in zip(SETTINGS, rows, strict=True)

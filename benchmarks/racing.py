@@ -21,7 +21,7 @@ from _harness import Outcome, Target, main
 from numpy.typing import NDArray
 
 from mergesearch import Config, Run, run
-from mergesearch.evaluators.split import split_samples
+from mergesearch.evaluators.statistics.split import split_samples
 from mergesearch.plugins import load_object
 from mergesearch.search.pareto import hypervolume
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, TrialError, nearest
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 _DIRECTIONS = {"maximize": True, "minimize": False}
 

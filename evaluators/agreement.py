@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._batched import Batched
 from ._digest import digest
+from ._labelled.batched import Batched
+from ._labelled.predictions import Predictions
 from ._outputs import logits_of
-from ._predictions import Predictions
 from ._scoring import device_of, undisturbed
 from .evaluator import Evaluator, IntArray, Scores
 from .panel import build_evaluators
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 
 class AgreementEvaluator(Evaluator):

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._answers import read_answers
 from ._digest import digest
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
-from ._sequences import Sequences
+from ._texts.answers import read_answers
+from ._texts.sequences import Sequences
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 
 class AnswersEvaluator(Evaluator):

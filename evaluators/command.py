@@ -15,10 +15,10 @@ import numpy as np
 from ..errors import InputError, TrialError
 from ._declared import Declared
 from ._digest import digest
-from ._process import Program
-from ._weights_file import bytes_of, roomy, written
+from ._programs.process import Program
+from ._programs.weights_file import bytes_of, roomy, written
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import REPLICATES, MetricScores
+from .statistics.scores import REPLICATES, MetricScores
 
 
 class CommandEvaluator(Evaluator):

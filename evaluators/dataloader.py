@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ._classification import Array, Classification
-from ._dataset import Table, read_table
 from ._digest import digest
+from ._labelled.classification import Array, Classification
+from ._labelled.dataset import Table, read_table
 from .evaluator import IntArray
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 IntArray = NDArray[np.int64]
 Scores = dict[str, dict[str, MetricScores]]

@@ -11,15 +11,15 @@ import numpy as np
 
 from ..errors import InputError, TrialError, nearest
 from ..plugins import call_user, load_object
-from ._array_cache import default_folder
 from ._digest import digest
-from ._extractor import Extractor
-from ._generation import Generation
-from ._manifold import precision, recall
-from ._reference import Reference, reference_of
+from ._images.array_cache import default_folder
+from ._images.extractor import Extractor
+from ._images.generation import Generation
+from ._images.manifold import precision, recall
+from ._images.reference import Reference, reference_of
 from ._scoring import device_of, undisturbed
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 _METRICS = {"frechet": False, "precision": True, "recall": True}
 _FUNCTIONS = ("generator", "reference", "extractor")

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..plugins import call_user
-from ._classification import Array, Classification
-from ._columns import Where, read_columns
-from ._dataset import Table
 from ._digest import digest
-from ._head import Head
-from ._labels import class_numbers
+from ._labelled.classification import Array, Classification
+from ._labelled.columns import Where, read_columns
+from ._labelled.dataset import Table
+from ._labelled.head import Head
+from ._labelled.labels import class_numbers
 from ._scoring import undisturbed
 from .evaluator import IntArray
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import TrialError
-from ._answering import AnsweringEvaluator
-from ._answers import Answer, write_answers
+from ._answering.generating import Sampling
+from ._answering.rated import AnsweringEvaluator
 from ._declared import Declared
 from ._digest import digest
-from ._process import Program
-from .generating import Sampling
-from .scores import FloatArray
+from ._programs.process import Program
+from ._texts.answers import Answer, write_answers
+from .statistics.scores import FloatArray
 
 
 class JudgeEvaluator(AnsweringEvaluator):

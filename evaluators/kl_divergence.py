@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._answers import Tokens, read_answers
 from ._digest import digest
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
 from ._scratch import scratch_tensor
-from ._sequences import Sequences
-from ._windows import read_text, windows_of
+from ._texts.answers import Tokens, read_answers
+from ._texts.sequences import Sequences
+from ._texts.windows import read_text, windows_of
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 
 class KLDivergenceEvaluator(Evaluator):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._lm_eval.answering import Answering
     from ._lm_eval.pieces import Piece
     from ._lm_eval.tasks import LoadedTask
-    from .scores import MetricScores
+    from .statistics.scores import MetricScores
 
 
 class LMEvalEvaluator(Evaluator):

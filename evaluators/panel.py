@@ -11,7 +11,7 @@ from ..plugins import call_user, load_plugin, plugin_names
 from ._digest import digest
 from ._options import check_options
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import MetricScores, require_finite
+from .statistics.scores import MetricScores, require_finite
 
 
 class Panel:

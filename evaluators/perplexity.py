@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, nearest
-from ._batched import Batched
-from ._dataset import Table
 from ._digest import digest
+from ._labelled.batched import Batched
+from ._labelled.dataset import Table
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
-from ._windows import read_text, windows_of
+from ._texts.windows import read_text, windows_of
 from .evaluator import IntArray, Scores
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 # Metric -> what is added up over a window's tokens, and what is made of the mean of that.
 _METRICS: Mapping[str, tuple[str, Literal["identity", "exp"]]] = {

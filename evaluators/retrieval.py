@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._columns import Where, read_columns
 from ._digest import digest
-from ._embedding import Embedding, Pooling
-from ._relevance import Relevance, read_relevance
+from ._labelled.columns import Where, read_columns
 from ._scoring import undisturbed, weights_sums
-from ._texts import Texts, tokenise
+from ._texts.embedding import Embedding, Pooling
+from ._texts.relevance import Relevance, read_relevance
+from ._texts.tokenised import Texts, tokenise
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import MetricScores
+from .statistics.scores import MetricScores
 
 _QUERIES = 32  # ranked at once
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InputError
-from ._answering import AnsweringEvaluator
-from ._answers import Answer
+from ._answering.generating import Sampling
+from ._answering.rated import AnsweringEvaluator
+from ._answering.reward_model import RewardModel, content_of
 from ._digest import digest
-from ._reward_model import RewardModel, content_of
 from ._scoring import device_of
-from .generating import Sampling
-from .scores import FloatArray
+from ._texts.answers import Answer
+from .statistics.scores import FloatArray
 
 
 class RewardEvaluator(AnsweringEvaluator):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._columns import Where, read_columns
 from ._digest import digest
-from ._embedding import Embedding, Pooling
+from ._labelled.columns import Where, read_columns
 from ._scoring import undisturbed
-from ._texts import Texts, tokenise
+from ._texts.embedding import Embedding, Pooling
+from ._texts.tokenised import Texts, tokenise
 from .evaluator import Evaluator, IntArray, Scores
-from .scores import FEW_REPLICATES, MetricScores
+from .statistics.scores import FEW_REPLICATES, MetricScores
 
 
 class SimilarityEvaluator(Evaluator):

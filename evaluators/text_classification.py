@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ._classification import Array, Classification
-from ._columns import Where, read_columns
 from ._digest import digest
-from ._head import Head
-from ._labels import class_numbers
+from ._labelled.classification import Array, Classification
+from ._labelled.columns import Where, read_columns
+from ._labelled.head import Head
+from ._labelled.labels import class_numbers
 from ._scoring import undisturbed
-from ._texts import Texts, tokenise
+from ._texts.tokenised import Texts, tokenise
 from .evaluator import IntArray
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from ..engine.member import BankOptions
 from ..engine.models import ModelPaths, Models
 from ..errors import InputError
-from ..evaluators._answers import read_prompts, write_answers
-from ..evaluators.choosing import choose_answers, rewards_of
-from ..evaluators.generating import Sampling, generate_answers
+from ..evaluators._answering.choosing import choose_answers, rewards_of
+from ..evaluators._answering.generating import Sampling, generate_answers
+from ..evaluators._texts.answers import read_prompts, write_answers
 from ..spaces.groups import group_tensors
 from ..spaces.table import CoefficientTable
 

@@ -10,21 +10,21 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import InputError, JournalError
-from .choosing import pick_trial
 from .config import Config, load_config
 from .driver import Driver, Observer, Silent
 from .folder import RunFolder
+from .outcome.choosing import pick_trial
+from .outcome.results import Results, conclude
 from .plan import Plan
 from .proposals import mean_weights
 from .publishing import publish
 from .racing.confirmation import with_confirmed
 from .record import TrialRecord
-from .report import write_report
-from .results import Results, conclude
+from .report.report import write_report
+from .report.tables import front_numbers, front_table, trials_table
 from .score_files import ScoreFiles
 from .session import open_session
 from .store import Store, open_storage, repair
-from .tables import front_numbers, front_table, trials_table
 
 
 class Run:

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from ..errors import InputError, TrialError
 from .guides import Guidance
+from .outcome.separation import warn_before_search
 from .plan import Plan
 from .record import Proposal, TrialRecord
-from .separation import warn_before_search
 from .session import Session
 from .store import Store
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluators.evaluator import IntArray, Scores
-from ..evaluators.scores import MetricScores
+from ..evaluators.statistics.scores import MetricScores
 from .score_files import ScoreFiles, samples_digest
 
 Samples = Mapping[str, IntArray]

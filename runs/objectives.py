@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import TrialError
 from ..evaluators.evaluator import Scores
 from ..evaluators.panel import find_metric
-from ..evaluators.scores import MetricScores
+from ..evaluators.statistics.scores import MetricScores
 from ..spaces.table import FloatArray
 from .config import ObjectiveConfig
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..evaluators.evaluator import IntArray, Scores
-from ..evaluators.scores import FloatArray, MetricScores
+from ..evaluators.statistics.scores import FloatArray, MetricScores
 from .folder import write_atomically
 
 log = logging.getLogger(__name__)

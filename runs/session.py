@@ -13,7 +13,7 @@ from ..engine.models import Models
 from ..errors import InputError, nearest
 from ..evaluators.evaluator import IntArray
 from ..evaluators.panel import Panel, build_evaluators
-from ..evaluators.split import split_samples
+from ..evaluators.statistics.split import split_samples
 from ..search.recommend import Problem, Recommendation
 from ..spaces.build import build_space
 from ..spaces.canonical import canonical_points

@@ -10,7 +10,7 @@ import torch
 
 from .._outputs import logits_of
 from .._scoring import device_of
-from ..scores import MetricScores
+from ..statistics.scores import MetricScores
 from .pieces import Piece
 
 

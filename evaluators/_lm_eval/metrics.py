@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import TrialError
-from ..scores import FEW_REPLICATES, MetricScores
+from ..statistics.scores import FEW_REPLICATES, MetricScores
 from .tasks import LoadedTask
 
 

@@ -84,13 +84,13 @@ class Confirmation:
         whole = [record for record in records if record.whole]
         waiting = {record.number: (record, self.track.left(record)) for record in records if _may_win(record)}
         losses: dict[int, FloatArray] = {}
-        for number, (record, left) in waiting.items():
-            with _left_alone(number):
-                losses[number] = self._losses(record, left, whole)
+        for record, left in waiting.values():
+            with _left_alone(record):
+                losses[record.number] = self._losses(record, left, whole)
         while (number := _finalist(losses, whole, self.scale, self.margin)) is not None:
             record, left = waiting[number]
             del losses[number]
-            with _left_alone(number):
+            with _left_alone(record):
                 if left > 1:
                     waiting[number] = record, left - 1
                     losses[number] = self._losses(record, left - 1, whole)
@@ -111,12 +111,12 @@ class Confirmation:
 
 
 @contextlib.contextmanager
-def _left_alone(number: int) -> Iterator[None]:
+def _left_alone(record: TrialRecord) -> Iterator[None]:
     """Say so where a trial cannot be scored on; it stays what it was."""
     try:
         yield
     except TrialError as error:
-        log.warning("trial %d was stopped early and cannot be scored in full: %s", number, error)
+        log.warning("trial %d was stopped early and cannot be scored in full: %s", record.number, error)
 
 
 def _finalist(

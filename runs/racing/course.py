@@ -14,7 +14,7 @@ from ...evaluators.racing.looks import look_sizes
 from ...evaluators.racing.order import visiting_order
 from ...evaluators.racing.paired import paired_estimate
 from ...evaluators.racing.strata import Strata, strata_of
-from ...evaluators.scores import MetricScores
+from ...evaluators.statistics.scores import MetricScores
 from ...plugins import check_options, load_plugin
 from ...spaces.table import FloatArray
 from ..config import RacingConfig

@@ -16,8 +16,8 @@ from ...search.pareto import front
 from ...spaces.table import FloatArray
 from ..config import RacingConfig
 from ..objectives import Objectives
+from ..outcome.shortlist import mean_loss
 from ..record import Proposal, TrialRecord
-from ..shortlist import mean_loss
 from .track import EachScores, Track
 
 _PAIRED = 32  # trials; more of them cost more than they tell

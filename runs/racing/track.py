@@ -9,7 +9,7 @@ import numpy as np
 
 from ...evaluators.estimators.estimator import Estimate
 from ...evaluators.evaluator import IntArray
-from ...evaluators.scores import MetricScores
+from ...evaluators.statistics.scores import MetricScores
 from ...spaces.table import FloatArray
 from ..config import RacingConfig
 from ..objectives import Objectives

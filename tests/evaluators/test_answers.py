@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mergesearch.errors import InputError
-from mergesearch.evaluators._answers import Answer, read_answers, read_prompts, tokens_of, write_answers
+from mergesearch.evaluators._texts.answers import Answer, read_answers, read_prompts, tokens_of, write_answers
 from mergesearch.evaluators.answers import AnswersEvaluator
 
 ANSWERS = [

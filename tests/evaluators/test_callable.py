@@ -48,7 +48,7 @@ def test_model_arguments_and_tokenizer_reach_the_function(tmp_path: Path) -> Non
 
 
 def test_a_metric_without_values_per_sample_brings_its_own_bootstrap(tmp_path: Path) -> None:
-    body = "from mergesearch.evaluators.scores import MetricScores; return MetricScores.aggregate(samples, np.median)"
+    body = "from mergesearch import MetricScores; return MetricScores.aggregate(samples, np.median)"
     scores = CallableEvaluator("mine", _function(tmp_path, body), 3).score(None, ROWS)["mine"]["score"]
     assert scores.value == 1.0
     assert scores.samples is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.evaluators._columns import read_columns
+from mergesearch.evaluators._labelled.columns import read_columns
 
 ROWS = {"text": ['say "hi", twice\nor more', "NA", "three"], "label": [0, 1, 0]}
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators._weights_file import bytes_of, roomy, written
+from mergesearch.evaluators._programs.weights_file import bytes_of, roomy, written
 from mergesearch.evaluators.command import CommandEvaluator
 from mergesearch.evaluators.evaluator import Evaluator
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergesearch.errors import InputError
-from mergesearch.evaluators._frechet_distance import FrechetDistance, Gaussian
+from mergesearch.evaluators._images.frechet_distance import FrechetDistance, Gaussian
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

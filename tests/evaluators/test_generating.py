@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mergesearch.errors import InputError
-from mergesearch.evaluators._answers import Answer, read_answers
-from mergesearch.evaluators.choosing import choose_answers, rewards_of
-from mergesearch.evaluators.generating import Sampling, generate_answers
+from mergesearch.evaluators._answering.choosing import choose_answers, rewards_of
+from mergesearch.evaluators._answering.generating import Sampling, generate_answers
+from mergesearch.evaluators._texts.answers import Answer, read_answers
 
 SHORT = Sampling(samples=3, max_new_tokens=8, batch_size=2)
 

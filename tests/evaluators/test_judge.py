@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators.generating import Sampling, generate_answers
+from mergesearch.evaluators._answering.generating import Sampling, generate_answers
 from mergesearch.evaluators.judge import JudgeEvaluator
 
 ROWS = np.array([0, 3, 4])

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.evaluators._manifold import precision, radii, recall
+from mergesearch.evaluators._images.manifold import precision, radii, recall
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -101,7 +101,7 @@ def test_bad_scores_fail_the_trial(tmp_path: Any, body: str, text: str) -> None:
 
 def test_the_panel_holds_a_foreign_evaluator_to_the_contract(tmp_path: Any) -> None:
     from mergesearch.evaluators.callable import CallableEvaluator
-    from mergesearch.evaluators.scores import MetricScores
+    from mergesearch.evaluators.statistics.scores import MetricScores
 
     class Sloppy(CallableEvaluator):
         def score(self, model: Any, samples: Any) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators._process import Program
+from mergesearch.evaluators._programs.process import Program
 
 
 def script(folder: Path, body: str, timeout: float = 30.0) -> Program:

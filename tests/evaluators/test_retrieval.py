@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators._relevance import Relevance
+from mergesearch.evaluators._texts.relevance import Relevance
 from mergesearch.evaluators.retrieval import RetrievalEvaluator
 
 

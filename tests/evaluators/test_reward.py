@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators._answers import Answer
-from mergesearch.evaluators._reward_model import RewardModel
-from mergesearch.evaluators.generating import Sampling, generate_answers
+from mergesearch.evaluators._answering.generating import Sampling, generate_answers
+from mergesearch.evaluators._answering.reward_model import RewardModel
+from mergesearch.evaluators._texts.answers import Answer
 from mergesearch.evaluators.reward import RewardEvaluator
 
 ANSWERS = [Answer("red", " blue"), Answer("why is the sky green", ""), Answer("a", " long answer of many words", False)]

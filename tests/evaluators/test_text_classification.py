@@ -13,7 +13,7 @@ import torch
 from sklearn import metrics as sk
 
 from mergesearch.errors import InputError
-from mergesearch.evaluators._labels import class_numbers
+from mergesearch.evaluators._labelled.labels import class_numbers
 from mergesearch.evaluators.text_classification import TextClassificationEvaluator
 
 CLASSES = ["bad", "fair", "good"]

@@ -20,7 +20,7 @@ from zoo_cache import SCORES_FILE
 from mergesearch import Config, run
 from mergesearch.evaluators.frechet import FrechetEvaluator
 from mergesearch.evaluators.noise import sample_generators, sample_noise
-from mergesearch.evaluators.split import split_samples
+from mergesearch.evaluators.statistics.split import split_samples
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = ConsistencyRecipe(steps=40, snapshots=3, steps_between=5)

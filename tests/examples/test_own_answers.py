@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from string_skills import documents
 
-from mergesearch.evaluators._answers import write_answers
-from mergesearch.evaluators.generating import Sampling, generate_answers
+from mergesearch.evaluators._answering.generating import Sampling, generate_answers
+from mergesearch.evaluators._texts.answers import write_answers
 from mergesearch.runs.config import Config
 from mergesearch.runs.session import open_session
 from mergesearch.spaces.table import CoefficientTable

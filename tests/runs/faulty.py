@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mergesearch.evaluators.evaluator import Evaluator, IntArray, Scores
-from mergesearch.evaluators.scores import MetricScores
+from mergesearch.evaluators.statistics.scores import MetricScores
 
 
 class Faulty(Evaluator):

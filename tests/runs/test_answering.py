@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mergesearch.errors import InputError
-from mergesearch.evaluators._answers import read_answers
-from mergesearch.evaluators.generating import Sampling
+from mergesearch.evaluators._answering.generating import Sampling
+from mergesearch.evaluators._texts.answers import read_answers
 from mergesearch.runs.answering import Choice, write_model_answers
 
 TINY = Path(__file__).parents[1] / "evaluators" / "tiny.py"

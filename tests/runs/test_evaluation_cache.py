@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mergesearch.errors import InputError
 from mergesearch.evaluators.dataloader import DataLoaderEvaluator
-from mergesearch.evaluators.scores import MetricScores
+from mergesearch.evaluators.statistics.scores import MetricScores
 from mergesearch.runs.api import run
 from mergesearch.runs.config import Config
 from mergesearch.runs.evaluation_cache import EvaluationCache, Known

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from mergesearch import Config, run
 from mergesearch.evaluators.frechet import FrechetEvaluator
-from mergesearch.evaluators.split import split_samples
+from mergesearch.evaluators.statistics.split import split_samples
 from mergesearch.plugins import load_object
 
 DRAWING = Path(__file__).parents[1] / "evaluators" / "drawing.py"

@@ -12,7 +12,7 @@ from scipy import stats
 
 from mergesearch.runs.api import Run, run
 from mergesearch.runs.config import Config
-from mergesearch.runs.ties import TIE, WINNER, WORSE
+from mergesearch.runs.outcome.ties import TIE, WINNER, WORSE
 
 from .conftest import MakeConfig
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mergesearch.evaluators.intervals import difference_interval, score_interval
-from mergesearch.evaluators.scores import MetricScores
-from mergesearch.runs.means import WeightedMean
+from mergesearch.evaluators.statistics.intervals import difference_interval, score_interval
+from mergesearch.evaluators.statistics.scores import MetricScores
 from mergesearch.runs.objectives import Objective, Objectives
+from mergesearch.runs.outcome.means import WeightedMean
 
 TWO_TASKS = Objectives((Objective("sums", "acc", True), Objective("copy", "acc", True)))
 ONE_TASK = Objectives((Objective("sums", "acc", True), Objective("sums", "loss", False)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mergesearch.evaluators.scores import MetricScores
-from mergesearch.runs.means import Picked, WeightedMean
+from mergesearch.evaluators.statistics.scores import MetricScores
 from mergesearch.runs.objectives import Objective, Objectives
-from mergesearch.runs.optimism import Promises
-from mergesearch.runs.shortlist import Shortlist
+from mergesearch.runs.outcome.means import Picked, WeightedMean
+from mergesearch.runs.outcome.optimism import Promises
+from mergesearch.runs.outcome.shortlist import Shortlist
 
 ACCURACIES = Objectives((Objective("a", "acc", True), Objective("b", "acc", True)))
 LOSSES = Objectives((Objective("a", "loss", False), Objective("b", "loss", False)))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mergesearch.evaluators.scores import MetricScores
-from mergesearch.runs.means import Picked, WeightedMean
+from mergesearch.evaluators.statistics.scores import MetricScores
 from mergesearch.runs.objectives import Objective, Objectives
-from mergesearch.runs.ties import against_winner, ties
+from mergesearch.runs.outcome.means import Picked, WeightedMean
+from mergesearch.runs.outcome.ties import against_winner, ties
 
 OBJECTIVES = Objectives((Objective("a", "acc", True), Objective("b", "acc", True)))
 MEAN = WeightedMean(OBJECTIVES, np.array([0.5, 0.5]))

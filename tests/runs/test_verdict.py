@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mergesearch.evaluators.intervals import Interval
-from mergesearch.evaluators.scores import MetricScores
-from mergesearch.runs.means import WeightedMean
+from mergesearch.evaluators.statistics.intervals import Interval
+from mergesearch.evaluators.statistics.scores import MetricScores
 from mergesearch.runs.objectives import Objective, Objectives
-from mergesearch.runs.shortlist import Shortlist
-from mergesearch.runs.verdict import Comparison, compare, sentence
+from mergesearch.runs.outcome.means import WeightedMean
+from mergesearch.runs.outcome.shortlist import Shortlist
+from mergesearch.runs.outcome.verdict import Comparison, compare, sentence
 
 OBJECTIVES = Objectives((Objective("a", "acc", True), Objective("b", "acc", True)))
 MEAN = WeightedMean(OBJECTIVES, np.array([0.5, 0.5]))

@@ -1,0 +1,1 @@
+"""Answers that a model generates, and how they are rewarded."""

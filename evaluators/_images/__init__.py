@@ -1,0 +1,1 @@
+"""What the evaluator of generated images is made of: generation, features, references, distances."""

@@ -1,0 +1,1 @@
+"""Labelled data, classifiers and their predictions."""

@@ -1,0 +1,1 @@
+"""Texts, prompts and answers: read, tokenised, batched, embedded."""

@@ -141,15 +141,17 @@ class RacingConfig(_Section):
 
     enabled: bool = Field(True, description="racing: off stands for {enabled: false}")
     false_stops: float = Field(
-        0.05, gt=0, lt=0.5, description="probability of stopping a candidate that the front would not dominate"
+        0.2, gt=0, lt=0.5, description="probability of stopping a candidate that is beyond the front by the margin"
     )
-    margin: float = Field(0.0, ge=0, description="gain not worth its samples, in standard errors of a full score")
+    margin: float = Field(
+        5.0, ge=0, description="gain that is left to the finalists at the end, in standard errors of a full score"
+    )
     confirm: float = Field(
-        0.25, ge=0, description="stopped trials whose estimates are beyond the front by so many errors are confirmed"
+        0.0, ge=0, description="stopped trials whose estimates are beyond the front by so many errors are confirmed"
     )
     keep: float = Field(0.5, gt=0, lt=1, description="one objective: share of candidates that go on at each look")
     first: int = Field(16, ge=2, description="samples of a task before the first look; each next has twice as many")
-    agreement: float = Field(0.3, ge=0, le=1, description="share of samples on which the members agree, as a guard")
+    agreement: float = Field(0.2, ge=0, le=1, description="share of samples on which the members agree, as a guard")
     estimator: Annotated[dict[str, Any], BeforeValidator(_kind)] = Field(
         {"kind": "stratified"}, description="of the scores of a stopped candidate: stratified, item_response or mean"
     )

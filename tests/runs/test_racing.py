@@ -20,7 +20,7 @@ from mergesearch.search.pareto import front
 from .conftest import MakeConfig
 
 # Wide bounds make many bad candidates; early looks and a generous false-stop rate stop some of them on few samples.
-EAGER = {"first": 8, "false_stops": 0.4}
+EAGER = {"first": 8, "false_stops": 0.4, "margin": 0.0}
 WIDE = {"groups": "model", "kind": "box", "low": -2.0, "high": 2.0}
 
 
@@ -49,7 +49,7 @@ def test_bad_candidates_stop_early_and_are_marked(raced: Run) -> None:
 
 def test_no_candidate_of_the_front_was_stopped(make_config: MakeConfig) -> None:
     """On this seed, with a cautious setting; what the rate of false stops bounds in general is simulated elsewhere."""
-    raced = run(eager(make_config, racing={"first": 8, "false_stops": 0.02}))
+    raced = run(eager(make_config, racing={"first": 8, "false_stops": 0.02, "margin": 0.0, "confirm": 9.0}))
     whole = run(eager(make_config, name="whole", racing="off"))
     assert [one.proposal for one in whole.records] == [one.proposal for one in raced.records], "a random search"
     losses = -np.array([one.values for one in whole.records])

@@ -17,7 +17,7 @@ from mergesearch.evaluators.racing.strata import FloatArray, Strata, strata_of
 from mergesearch.plugins import load_plugin, plugin_names
 
 ROOM = "mergesearch.evaluators.estimators"
-NAMES = plugin_names(ROOM, Estimator)  # type: ignore[type-abstract]
+NAMES = plugin_names(ROOM, Estimator)
 
 
 def answers(seed: int, samples: int = 1000, merges: int = 40) -> tuple[FloatArray, FloatArray]:
@@ -38,7 +38,7 @@ def answers(seed: int, samples: int = 1000, merges: int = 40) -> tuple[FloatArra
 def test_the_plugins_are_found_by_name() -> None:
     assert NAMES == ["item_response", "mean", "stratified"]
     with pytest.raises(InputError, match="nothing called 'strat' in estimators; did you mean 'stratified'"):
-        load_plugin("strat", ROOM, Estimator)  # type: ignore[type-abstract]
+        load_plugin("strat", ROOM, Estimator)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +49,7 @@ def test_everything_visited_is_exact(name: str, seed: int, members: int, binary:
     scores = rng.random((members + 1, 60)) * 3
     scores = (scores < 1.5).astype(float) if binary else scores
     strata = strata_of(scores[1:])
-    kind = load_plugin(name, ROOM, Estimator)  # type: ignore[type-abstract]
+    kind = load_plugin(name, ROOM, Estimator)
     visited = rng.permutation(60)
     found = kind(strata, scores[1:]).estimate(visited, scores[0][visited])
     assert found.value == pytest.approx(scores[0].mean(), abs=1e-9)
@@ -60,7 +60,7 @@ def test_everything_visited_is_exact(name: str, seed: int, members: int, binary:
 def test_a_few_equal_values_are_not_certain(name: str) -> None:
     members, merges = answers(0)
     strata = strata_of(members)
-    estimator = load_plugin(name, ROOM, Estimator)(strata, members)  # type: ignore[type-abstract]
+    estimator = load_plugin(name, ROOM, Estimator)(strata, members)
     for visited in (np.array([4]), np.flatnonzero(merges[0] == 1)[:12]):
         assert estimator.estimate(visited, np.ones(len(visited))).error > 0.01
 

@@ -48,7 +48,8 @@ def test_it_is_unbiased_and_its_error_is_what_it_says() -> None:
 
 
 def test_incumbents_make_the_error_smaller_than_strata_alone() -> None:
-    with_them, without = [], []
+    with_them: list[float] = []
+    without: list[float] = []
     for seed in range(60):
         strata, others, candidate = world(seed)
         visited = visiting_order(strata, 0.3, [seed])[:96]

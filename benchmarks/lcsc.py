@@ -80,7 +80,7 @@ def _held_out(seed: int, out: str) -> dict[str, float]:
 
 def _search(searcher: str, seed: int, out: str) -> Run:
     keys = yaml.safe_load((ROOT / "examples" / "trajectory.yaml").read_text(encoding="utf-8"))
-    keys |= {"name": f"{searcher}-{seed}", "out": out}
+    keys |= {"name": f"{searcher}-{seed}", "out": out, "racing": "off"}  # searchers are compared on the same samples
     keys["search"] |= {"searcher": searcher, "seed": seed}
     keys["samples"] |= {"seed": seed}
     if searcher != "lcsc":

@@ -62,7 +62,7 @@ class Problem:
         keys["space"] |= {"groups": self.groups}
         keys["search"] |= {"searcher": searcher, "seed": seed, "options": search.get("options", {})}
         keys["search"] |= {"scalarise": None if self.front else "mean"}
-        keys["budget"] = {"trials": search.get("trials", self.trials)}
+        keys |= {"budget": {"trials": search.get("trials", self.trials)}, "racing": "off"}  # on the same samples, all
         return Config(**{**keys, **self.changes})
 
 

@@ -65,7 +65,7 @@ def _search(problem: str, groups: str, seed: int, out: str) -> Run:
     keys |= {"name": f"{problem}-{groups}-{seed}", "out": out}
     keys["space"] |= {"groups": groups}
     keys["search"] = {"searcher": SEARCHER, "scalarise": "mean", "seed": seed}
-    keys["budget"] = {"trials": TRIALS}
+    keys |= {"budget": {"trials": TRIALS}, "racing": "off"}
     return run(Config(**keys))
 
 

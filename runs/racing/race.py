@@ -92,12 +92,14 @@ class Race:
             TrialError: it could not be scored.
             InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
         """
-        track = self._track_for(proposal, records)
-        if track is None:
+        if not self._may_stop(proposal, records):
             return self._in_full(proposal)
         behind = self._screens.behind(proposal, records)
         if behind is not None:
             return Evaluation(None, (), 0.0, "", behind)
+        track = self._laid(records)
+        if track is None:
+            return self._in_full(proposal)
         rule = self._rule(track, records, proposal)
         for left in range(track.looks - 1, 0, -1):
             scores = track.scores(proposal, left)
@@ -128,14 +130,12 @@ class Race:
         """Whether candidates are compared by one number."""
         return len(self._proposals.objectives.each) == 1 or self._proposals.scalarise
 
-    def _track_for(self, proposal: Proposal, records: Sequence[TrialRecord]) -> Track | None:
-        """The track that a candidate races on; None for one that is scored in full."""
+    def _may_stop(self, proposal: Proposal, records: Sequence[TrialRecord]) -> bool:
+        """Whether a candidate is the searcher's, and has not all its scores already."""
         if not self._options.enabled or self._proposals.guides is not None or proposal.origin != self._proposals.name:
-            return None
+            return False
         key = self._bench.key(proposal, self._samples)
-        if any(record.key == key for record in records):
-            return None  # its scores are all known
-        return self._laid(records)
+        return all(record.key != key for record in records)
 
     def _laid(self, records: Sequence[TrialRecord]) -> Track | None:
         """The track of the run, laid out once its baselines are scored; None where there can be none."""

@@ -162,6 +162,15 @@ def test_screens_come_first(make_config: MakeConfig) -> None:
     assert essence(again.records) == essence(result.records)
 
 
+def test_screens_do_not_need_values_per_sample_of_the_objectives(make_config: MakeConfig) -> None:
+    evaluators = make_config()["evaluators"]
+    (name,) = evaluators
+    evaluators[name] = {**evaluators[name], "metrics": ["f1_macro", "entropy"]}
+    racing = {**EAGER, "screens": {"upright/entropy": 0.5}}
+    result = run(eager(make_config, evaluators=evaluators, racing=racing, objectives=["flip/f1_macro"]))
+    assert {record.visited for record in result.records} == {0.0, 1.0}
+
+
 @pytest.mark.parametrize(
     ("racing", "message"),
     [

@@ -150,7 +150,9 @@ class RacingConfig(_Section):
         0.0, ge=0, description="stopped trials whose estimates are beyond the front by so many errors are confirmed"
     )
     keep: float = Field(0.5, gt=0, lt=1, description="one objective: share of candidates that go on at each look")
-    first: int = Field(16, ge=2, description="samples of a task before the first look; each next has twice as many")
+    first: int = Field(
+        16, ge=2, description="samples of a task before the first look; each next has half as many again"
+    )
     agreement: float = Field(0.2, ge=0, le=1, description="share of samples on which the members agree, as a guard")
     estimator: Annotated[dict[str, Any], BeforeValidator(_kind)] = Field(
         {"kind": "stratified"}, description="of the scores of a stopped candidate: stratified, item_response or mean"

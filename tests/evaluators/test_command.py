@@ -138,8 +138,8 @@ def test_weights_without_room_are_refused() -> None:
 
 def test_bad_options_are_refused(make: Any, tmp_path: Path) -> None:
     command = program(tmp_path, "print(1)")
-    with pytest.raises(InputError, match=r"`python` does not say where the weights go; put in \{path\}"):
-        CommandEvaluator("mine", "python")
+    with pytest.raises(InputError, match=r"` does not say where the weights go; put in \{path\}"):
+        CommandEvaluator("mine", sys.executable)
     with pytest.raises(InputError, match="evaluator 'mine' has 0 samples"):
         CommandEvaluator("mine", command, samples=0)
     with pytest.raises(InputError, match="no program 'nothing' that can be run"):

@@ -103,4 +103,4 @@ def test_refused(make: Any, build: Any, llama: Any, tokenizer: Any, tmp_path: Pa
     empty = tmp_path / "empty.jsonl"
     empty.write_text("\n")
     with pytest.raises(InputError, match=r"empty\.jsonl' has no prompts; give a file with some"):
-        JudgeEvaluator("mine", str(empty), "python")
+        JudgeEvaluator("mine", str(empty), sys.executable)

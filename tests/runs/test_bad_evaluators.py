@@ -88,8 +88,11 @@ def nothing_written(one: Config, text: str) -> None:
         ({"kind": "dataloader", "dataset": f"{BED}:wide_dataset"}, "labels up to 10, but the model gives 10 outputs"),
         ({"kind": "callable", "function": "math:sin", "samples": 0}, "evaluator 'own' has 0 samples"),
         ({"kind": "command", "command": "no-such-program {path}"}, "no program 'no-such-program' that can be run"),
-        ({"kind": "command", "command": "python x.py"}, "does not say where the weights go"),
-        ({"kind": "command", "command": "python {path}", "format": "folder"}, "a Network has no folder of its own"),
+        ({"kind": "command", "command": f"{sys.executable} x.py"}, "does not say where the weights go"),
+        (
+            {"kind": "command", "command": f"{sys.executable} {{path}}", "format": "folder"},
+            "a Network has no folder of its own",
+        ),
     ],
 )
 def test_what_cannot_work_stops_before_the_first_trial(
@@ -194,7 +197,7 @@ def test_a_judge_that_hangs(talkers: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "text"),
     [
-        ("judge", {"command": "python"}, r"empty\.txt' has no prompts; give a file with some"),
+        ("judge", {"command": sys.executable}, r"empty\.txt' has no prompts; give a file with some"),
         ("reward", {"model": "nowhere"}, r"empty\.txt' has no prompts; give a file with some"),
         ("answers", {}, r"empty\.txt' has no answers; give a file with some"),
         ("perplexity", {}, r"empty\.txt' has no text; give a file with some"),

@@ -90,8 +90,9 @@ def test_two_hundred_snapshots_killed_after_73(
     make_config: MakeConfig, two_hundred: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The resumed run is the uninterrupted one, and evaluates nothing twice; every EMA is exact; the search wins."""
-    whole = run(Config(**keys(make_config, **two_hundred, name="whole")))
-    killed = Config(**keys(make_config, **two_hundred, name="killed"))
+    whole = run(Config(**keys(make_config, **two_hundred, name="whole", racing="off")))
+    apart = {"name": "killed", "racing": "off", "cache": str(whole.folder.path / "cache of the other")}
+    killed = Config(**keys(make_config, **two_hundred, **apart))
     run_interrupted(killed, monkeypatch, at=74)
     assert len(Run(killed.folder).records) == 73
     calls = _count_evaluations(monkeypatch)

@@ -155,7 +155,7 @@ class RacingConfig(_Section):
     )
     agreement: float = Field(0.2, ge=0, le=1, description="share of samples on which the members agree, as a guard")
     estimator: Annotated[dict[str, Any], BeforeValidator(_kind)] = Field(
-        {"kind": "stratified"}, description="of the scores of a stopped candidate: stratified, item_response or mean"
+        {"kind": "stratified"}, description="of one objective, from some samples: stratified, item_response or mean"
     )
     screens: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(
         {}, description="task/metric: share of candidates that go on, judged before anything else is scored"

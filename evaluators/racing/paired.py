@@ -36,7 +36,15 @@ def paired_estimate(strata: Strata, visited: IntArray, values: FloatArray, incum
     misses = values - predicted[visited]
     mean = stratified_mean(strata, visited, misses, spread).value
     error = stratified_mean(strata, visited, misses / (1.0 - leverage), spread).error
-    return Estimate(float(predicted.mean()) + mean, error)
+    return Estimate(_possible(float(predicted.mean()) + mean, values, incumbents), error)
+
+
+def _possible(value: float, values: FloatArray, incumbents: FloatArray) -> float:
+    """The estimate, within what the mean can be if samples yet to come are no more extreme than those known."""
+    known = np.concatenate([values, incumbents.ravel()])
+    count, rest = incumbents.shape[1], incumbents.shape[1] - len(values)
+    least, most = ((values.sum() + rest * extreme) / count for extreme in (known.min(), known.max()))
+    return float(np.clip(value, least, most))
 
 
 def _predicted(

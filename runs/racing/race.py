@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...evaluators.estimators.estimator import Estimate
 from ...evaluators.evaluator import IntArray
 from ...evaluators.racing.looks import look_sizes
 from ...spaces.table import FloatArray
@@ -23,7 +24,7 @@ from .confirmation import Confirmation, Confirmed
 from .course import estimator_of
 from .screening import Screens
 from .stopping import AgainstFront, AmongRivals
-from .track import EachScores, Track, lay_track
+from .track import Track, lay_track
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Race:
         for left in range(track.looks - 1, 0, -1):
             scores = track.scores(proposal, left)
             if rule.stops(scores, left):
-                return self._partial(proposal, track, scores, left)
+                return self._partial(proposal, track, rule.estimates(scores, left), left)
         return self._in_full(proposal, self._wanted())
 
     def confirm(self, records: Sequence[TrialRecord], progress: Callable[[int], None]) -> dict[int, Confirmed]:
@@ -159,9 +160,9 @@ class Race:
         values, errors = tuple(one.value for one in picked), tuple(one.stderr for one in picked)
         return Evaluation(values, errors, 1.0, self._bench.key(proposal, self._samples))
 
-    def _partial(self, proposal: Proposal, track: Track, scores: EachScores, left: int) -> Evaluation:
+    def _partial(self, proposal: Proposal, track: Track, estimates: Sequence[Estimate], left: int) -> Evaluation:
         """What is known of a candidate that stops; the scores behind it are kept."""
-        samples, estimates = track.samples(left), track.estimates(scores, left)
+        samples, scores = track.samples(left), track.scores(proposal, left)
         self._bench.score(proposal, samples, self._proposals.objectives.metrics)
         return Evaluation(
             values=tuple(one.value for one in estimates),

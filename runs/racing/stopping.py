@@ -43,13 +43,17 @@ class AgainstFront:
     records: Sequence[TrialRecord]
     proposal: Proposal
 
+    def estimates(self, scores: EachScores, left: int) -> list[Estimate]:
+        """What the candidate's full scores come to, as far as a look tells."""
+        whole = [record for record in self.records if record.whole]
+        return paired_estimates(self.track, self.proposal, scores, left, whole)
+
     def stops(self, scores: EachScores, left: int) -> bool:
         """Whether the candidate, with these scores, stops at a look that `left` others would follow."""
         whole = [record for record in self.records if record.whole]
         if not whole:
             return False
-        signs = self.objectives.signs
-        paired = paired_estimates(self.track, self.proposal, scores, left, whole)
+        signs, paired = self.objectives.signs, self.estimates(scores, left)
         estimates = [Estimate(sign * one.value, one.error) for sign, one in zip(signs, paired, strict=True)]
         critical = critical_value(self.options.false_stops, self.track.sizes, len(signs))
         losses = np.array([record.values for record in whole]) * signs
@@ -84,6 +88,10 @@ class AmongRivals:
     weights: FloatArray
     options: RacingConfig
     records: Sequence[TrialRecord]
+
+    def estimates(self, scores: EachScores, left: int) -> list[Estimate]:
+        """What the candidate's full scores come to, as far as a look tells."""
+        return self.track.estimates(scores, left)
 
     def stops(self, scores: EachScores, left: int) -> bool:
         """Whether the candidate, with these scores, stops at a look that `left` others would follow."""

@@ -16,8 +16,9 @@ TASKS = ("upright", "flip", "invert")
 MakeConfig = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _few_threads() -> None:
+    """Before every test: others of the same process set theirs, and the last bit of a gradient follows their number."""
     torch.set_num_threads(1)
 
 

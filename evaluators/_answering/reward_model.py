@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, TrialError
+from .._quiet import without_bars
 from .._scoring import device_of, undisturbed
 from .._texts.answers import Answer
 from ..statistics.scores import FloatArray
@@ -94,18 +95,14 @@ def content_of(name: str) -> list[str]:
 
 def _loaded(name: str) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils import logging as shown
 
-    bars, path = shown.is_progress_bar_enabled(), str(Path(name).expanduser())
-    shown.disable_progress_bar()
+    kind, path = AutoModelForSequenceClassification, str(Path(name).expanduser())
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model, report = AutoModelForSequenceClassification.from_pretrained(path, dtype="auto", output_loading_info=True)
+        with without_bars():
+            tokenizer = AutoTokenizer.from_pretrained(path)
+            model, report = kind.from_pretrained(path, dtype="auto", output_loading_info=True)
     except (OSError, ValueError) as error:
         raise _missing(name, error) from error
-    finally:
-        if bars:
-            shown.enable_progress_bar()
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise InputError(f"'{name}' has no weights for {missing}; give a reward model that was trained as one")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import TrialError
+from .._quiet import without_bars
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own is made in it
 _SLACK = 64 * 2**20  # bytes for configuration, tokenizer and headers
@@ -34,7 +35,7 @@ def written(model: Any, tokenizer: Any | None, folder: bool) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="mergesearch-", dir=roomy(bytes_of(model))) as name:
         if folder:
-            with _without_bars():
+            with without_bars():
                 model.save_pretrained(name, max_shard_size=_SHARD)
             if tokenizer is not None:
                 tokenizer.save_pretrained(name)
@@ -77,16 +78,3 @@ def _stored(model: Any) -> dict[str, Any]:
         key = (tensor.data_ptr(), tensor.shape) if tensor.numel() else name
         first.setdefault(key, (name, tensor))
     return dict(first.values())
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    from transformers.utils import logging as shown
-
-    bars = shown.is_progress_bar_enabled()
-    shown.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if bars:
-            shown.enable_progress_bar()

@@ -130,13 +130,18 @@ def _loaded(name: str, task: Any, num_fewshot: int | None, limit: int | None) ->
     if own is None or (num_fewshot is not None and own != 0):
         task.set_config(key="num_fewshot", value=num_fewshot or 0)
     task.set_fewshot_seed(seed=_FEWSHOT_SEED)
-    filters = [one["name"] for one in task.get_config("filter_list") or [{"name": "none"}]]
-    columns = {
-        metric if position == 0 else f"{metric}@{one}": (metric, one)
-        for position, one in enumerate(filters)
-        for metric in task.higher_is_better()
-    }
+    columns = _columns(task)
     count = len(task.eval_docs)
     if count == 0:
         raise InputError(f"task '{name}' has no documents; give it some, or leave it out")
     return LoadedTask(task, count if limit is None else min(count, limit), columns)
+
+
+def _columns(task: Any) -> dict[str, tuple[str, str]]:
+    """Metric name -> (lm-eval's metric, its filter); see `LoadedTask.columns`."""
+    filters = [one["name"] for one in task.get_config("filter_list") or [{"name": "none"}]]
+    return {
+        metric if position == 0 else f"{metric}@{one}": (metric, one)
+        for position, one in enumerate(filters)
+        for metric in task.higher_is_better()
+    }

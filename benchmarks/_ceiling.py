@@ -9,8 +9,8 @@ from functools import reduce
 
 import torch
 
-from mergesearch.engine.compiled import Compiled
-from mergesearch.engine.devices import synchronise
+from mergesearch.engine.devices.devices import synchronise
+from mergesearch.engine.kernels.compiled import Compiled
 
 _LARGE = 1 << 27  # fp32 numbers in each buffer of copy and triad: 512 MiB, far beyond any cache
 

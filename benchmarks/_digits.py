@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.evaluators.dataloader import DataLoaderEvaluator
 from mergesearch.evaluators.statistics.split import split_samples

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.engine.transforms.ties import Ties
 from mergesearch.spaces.groups import group_tensors

@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mergesearch.engine.bank import build_bank
-from mergesearch.engine.checkpoint import Checkpoint, TensorHeader
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.loading import target_without_files
-from mergesearch.engine.member import BankOptions, Member
-from mergesearch.engine.places import tensor_places
-from mergesearch.engine.source import Source
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.bank.bank import build_bank
+from mergesearch.engine.bank.member import BankOptions, Member
+from mergesearch.engine.checkpoints.checkpoint import Checkpoint, TensorHeader
+from mergesearch.engine.checkpoints.source import Source
+from mergesearch.engine.live.live import LiveModel
+from mergesearch.engine.network.loading import target_without_files
+from mergesearch.engine.network.places import tensor_places
+from mergesearch.engine.network.tensors import floating_tensors
 from mergesearch.spaces.groups import group_tensors
 
 NOISE = 1e-3  # standard deviation of a member's deltas; the weights' own is 0.02

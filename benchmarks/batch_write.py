@@ -15,8 +15,8 @@ from _ceiling import interleaved
 from _harness import Outcome, Target, main
 from _llama import bound, llama, weights_of
 
-from mergesearch.engine.devices import resolve_device
-from mergesearch.engine.live import LiveModel
+from mergesearch.engine.devices.devices import resolve_device
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.spaces.table import CoefficientTable
 
 MEMBERS, CANDIDATES = 40, 8

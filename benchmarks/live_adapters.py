@@ -23,10 +23,10 @@ import torch
 from _harness import Outcome, Target, main
 from _llama import llama, weights_of
 
-from mergesearch.engine.bound import BoundModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.live.bound import BoundModel
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.network.tensors import floating_tensors
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
 

@@ -25,8 +25,8 @@ import torch
 from _harness import Outcome, Target, main
 from safetensors.torch import load_file, save_file
 
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.engine.tiers.keeping import Keeping
 from mergesearch.spaces.groups import group_tensors

@@ -23,10 +23,10 @@ from _llama import bound, llama, weights_of
 from torch import nn
 from torch.func import functional_call
 
-from mergesearch.engine.devices import HOST, resolve_device
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.products import products_for
-from mergesearch.engine.segment_gradient import SegmentGradient
+from mergesearch.engine.devices.devices import HOST, resolve_device
+from mergesearch.engine.kernels.products import products_for
+from mergesearch.engine.live.live import LiveModel
+from mergesearch.engine.live.segment_gradient import SegmentGradient
 from mergesearch.engine.storage.delta import dense
 from mergesearch.spaces.table import CoefficientTable
 

@@ -18,10 +18,10 @@ from _ceiling import interleaved
 from _harness import Figure, Outcome, Target, main
 from _llama import bound, llama, weights_of
 
-from mergesearch.engine.devices import HOST, resolve_device
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.memory import memory_of
-from mergesearch.engine.places import tensor_places
+from mergesearch.engine.devices.devices import HOST, resolve_device
+from mergesearch.engine.devices.memory import memory_of
+from mergesearch.engine.live.live import LiveModel
+from mergesearch.engine.network.places import tensor_places
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
 

@@ -21,8 +21,8 @@ from _harness import Outcome, Target, main
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.engine.storage.delta import tensors
 from mergesearch.spaces.affine import Affine

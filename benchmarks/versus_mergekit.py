@@ -22,7 +22,7 @@ from _harness import Outcome, Target, main
 from _llama import llama, save_models, weights_of
 from _mergekit import Recipe, command, graph, written
 
-from mergesearch.engine.live import LiveModel
+from mergesearch.engine.live.live import LiveModel
 
 WEIGHTS = [0.4, 0.3, 0.2, 0.1]
 DENSITY = 0.2

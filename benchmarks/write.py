@@ -19,9 +19,9 @@ from _harness import Outcome, Target, main
 from _llama import bound, llama, weights_of
 from torch import nn
 
-from mergesearch.engine.devices import HOST, resolve_device
-from mergesearch.engine.layout import Slot
-from mergesearch.engine.live import LiveModel
+from mergesearch.engine.bank.layout import Slot
+from mergesearch.engine.devices.devices import HOST, resolve_device
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.storage.delta import Delta, TunedWeights, tensors
 from mergesearch.spaces.table import CoefficientTable
 

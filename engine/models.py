@@ -11,24 +11,24 @@ from typing import Any
 from ..errors import CheckpointError, InputError
 from ..spaces.groups import Groups
 from ..spaces.place import TensorPlace
-from .adapter import AdapterCheckpoint
-from .adapter_bank import AdapterBank, build_adapter_bank
-from .bank import KINDS, DeltaBank, build_bank
-from .checkpoint import Checkpoint
-from .compiled import load_compiler
-from .converted import under_live_names
-from .identity import check_same_model
-from .kernel import worth_compiling
-from .live import LiveModel
-from .live_adapters import LiveAdapters
-from .loading import load_model, load_tokenizer, target_of
-from .member import BankOptions, Member
-from .naming import Named, open_members, open_snapshots, step_of
-from .opening import open_checkpoint
-from .placement import Placement
-from .places import tensor_places
-from .source import Source
-from .tensors import BaseTensors, floating_tensors
+from .adapters.adapter_bank import AdapterBank, build_adapter_bank
+from .adapters.live_adapters import LiveAdapters
+from .bank.bank import KINDS, DeltaBank, build_bank
+from .bank.member import BankOptions, Member
+from .checkpoints.adapter import AdapterCheckpoint
+from .checkpoints.checkpoint import Checkpoint
+from .checkpoints.converted import under_live_names
+from .checkpoints.identity import check_same_model
+from .checkpoints.naming import Named, open_members, open_snapshots, step_of
+from .checkpoints.opening import open_checkpoint
+from .checkpoints.source import Source
+from .devices.placement import Placement
+from .kernels.compiled import load_compiler
+from .kernels.kernel import worth_compiling
+from .live.live import LiveModel
+from .network.loading import load_model, load_tokenizer, target_of
+from .network.places import tensor_places
+from .network.tensors import BaseTensors, floating_tensors
 from .tiers.keeping import Content, Keeping, keep
 
 log = logging.getLogger(__name__)

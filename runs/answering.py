@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.member import BankOptions
+from ..engine.bank.member import BankOptions
 from ..engine.models import ModelPaths, Models
 from ..errors import InputError
 from ..evaluators._answering.choosing import choose_answers, rewards_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine.bound import BoundModel
-from ..engine.member import BankOptions
+from ..engine.bank.member import BankOptions
+from ..engine.live.bound import BoundModel
 from ..engine.models import ModelPaths, Models
 from ..engine.tiers.keeping import Keeping
 from ..engine.transforms.transform import Transform

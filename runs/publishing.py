@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from ..engine.adapter import AdapterCheckpoint
-from ..engine.converted import ConvertedCheckpoint
-from ..engine.diffusion import is_diffusers
-from ..engine.export import export_model
-from ..engine.mergekit_recipe import mergekit_recipe
+from ..engine.checkpoints.adapter import AdapterCheckpoint
+from ..engine.checkpoints.converted import ConvertedCheckpoint
+from ..engine.checkpoints.diffusion import is_diffusers
+from ..engine.export.export import export_model
+from ..engine.export.mergekit_recipe import mergekit_recipe
 from ..errors import InputError
 from .config import Config
 from .folder import write_atomically

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..engine.adapter import AdapterCheckpoint
-from ..engine.checkpoint import Checkpoint
-from ..engine.diffusion import is_diffusers
-from ..engine.naming import open_members
-from ..engine.opening import open_checkpoint
+from ..engine.checkpoints.adapter import AdapterCheckpoint
+from ..engine.checkpoints.checkpoint import Checkpoint
+from ..engine.checkpoints.diffusion import is_diffusers
+from ..engine.checkpoints.naming import open_members
+from ..engine.checkpoints.opening import open_checkpoint
 from ..errors import InputError
 
 _TEMPLATE = """\

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engine.bound import BoundModel
-from ..engine.member import Member
+from ..engine.bank.member import Member
+from ..engine.live.bound import BoundModel
 from ..errors import InputError, TrialError
 from ..evaluators.evaluator import Scores
 from ..evaluators.panel import Panel

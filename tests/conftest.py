@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     name = config.getoption("--device")
     if name == "cpu":
         return
-    from mergesearch.engine.devices import resolve_device
+    from mergesearch.engine.devices.devices import resolve_device
     from mergesearch.errors import InputError
 
     if name.partition(":")[0] == "twin":
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> Any:
     """The torch.device that the option names."""
-    from mergesearch.engine.devices import resolve_device
+    from mergesearch.engine.devices.devices import resolve_device
 
     return resolve_device(request.config.getoption("--device"))
 

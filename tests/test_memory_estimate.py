@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from mergesearch.engine.bank import build_bank
-from mergesearch.engine.checkpoint import TensorHeader
-from mergesearch.engine.member import BankOptions, Member
-from mergesearch.engine.source import Source, Target
+from mergesearch.engine.bank.bank import build_bank
+from mergesearch.engine.bank.member import BankOptions, Member
+from mergesearch.engine.checkpoints.checkpoint import TensorHeader
+from mergesearch.engine.checkpoints.source import Source, Target
+from mergesearch.engine.checkpoints.torch_checkpoint import TorchCheckpoint
 from mergesearch.engine.tiers import streaming
-from mergesearch.engine.torch_checkpoint import TorchCheckpoint
 
 TEXT = (Path(__file__).parent.parent / "docs" / "memory.md").read_text(encoding="utf-8")
 (CODE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 import torch
 
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
 from .delta import Delta
 from .storage import Column, Room, Storage, sum_dtype
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
 from ._dense import DenseStorage, EncodedColumn
 from .delta import PADDING, RUN, WORD, Delta, SparseDelta, ones
 from .storage import Room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
 from .delta import Delta, TunedWeights
 from .storage import Column, Room
 

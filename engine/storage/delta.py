@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
 
 WORD = 32  # weights whose bits one word of a mask holds
 RUN = 8 * WORD  # weights that are counted from one start: as many as a byte can count before the last word

@@ -8,8 +8,8 @@ from typing import IO, ClassVar
 
 import torch
 
-from ..devices import has_fp64
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
+from ..devices.devices import has_fp64
 from ..tiers.tier import Tier
 from .delta import Delta
 

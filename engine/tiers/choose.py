@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputError
-from ..devices import HOST
-from ..memory import memory_of
+from ..devices.devices import HOST
+from ..devices.memory import memory_of
 from .size import Sizes
 
 TIERS = ("auto", "device", "host", "file")

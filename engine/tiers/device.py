@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
 from .tier import Deltas, Part, Tier, part_of
 
 _LAUNCH = (2**31 - 1) // BLOCK  # blocks: accelerators' compiled code counts elements in 32 bits

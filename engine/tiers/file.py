@@ -9,8 +9,8 @@ from typing import IO
 
 import torch
 
-from ..devices import HOST
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
+from ..devices.devices import HOST
 from ..storage.delta import cut, tensors
 from .mapping import PAGE, MappedFile
 from .staging import copied

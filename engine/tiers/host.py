@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-from ..devices import HOST
-from ..layout import BLOCK
+from ..bank.layout import BLOCK
+from ..devices.devices import HOST
 from .device import DeviceTier
 from .staging import copied
 from .tier import Deltas, Part, Tier

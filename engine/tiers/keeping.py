@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from ...errors import InputError
-from ..checkpoint import Checkpoint
-from ..member import BankOptions, Member
+from ..bank.member import BankOptions, Member
+from ..checkpoints.checkpoint import Checkpoint
 from .bank_file import drafting, open_bank
 from .choose import choose
 from .device import DeviceTier

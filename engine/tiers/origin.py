@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from ..checkpoint import Checkpoint
-from ..layout import BLOCK
-from ..member import BankOptions, Member
+from ..bank.layout import BLOCK
+from ..bank.member import BankOptions, Member
+from ..checkpoints.checkpoint import Checkpoint
 from .size import Live
 
 Origin = dict[str, dict[str, str]]

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
-from ..adapter import AdapterCheckpoint
-from ..layout import BLOCK
-from ..member import BankOptions, Member
-from ..tensors import Kind
+from ..bank.layout import BLOCK
+from ..bank.member import BankOptions, Member
+from ..checkpoints.adapter import AdapterCheckpoint
+from ..network.tensors import Kind
 
 Live = Mapping[str, torch.Tensor]
 Sizes = Mapping[torch.device, Sequence[int]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from mergesearch.engine.devices import can_compile, has_fp64
+from mergesearch.engine.devices.devices import can_compile, has_fp64
 from mergesearch.plugins import load_object
 
 TINY, SAVED = (Path(__file__).with_name(name) for name in ("tiny.py", "saved.py"))

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.network.tensors import floating_tensors
 
 torch.set_num_threads(1)
 

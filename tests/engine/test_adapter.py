@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from mergesearch.engine.adapter import AdapterCheckpoint
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.checkpoints.adapter import AdapterCheckpoint
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.network.tensors import floating_tensors
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mergesearch.engine.adapter import AdapterCheckpoint
-from mergesearch.engine.checkpoint import Checkpoint
+from mergesearch.engine.checkpoints.adapter import AdapterCheckpoint
+from mergesearch.engine.checkpoints.checkpoint import Checkpoint
+from mergesearch.engine.checkpoints.opening import open_checkpoint
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.opening import open_checkpoint
 from mergesearch.errors import CheckpointError
 
 
@@ -103,7 +103,7 @@ def test_trained_biases_of_factors_are_refused(adapter: Path) -> None:
 
 
 def test_factors_that_are_not_finite_are_refused(adapter: Path) -> None:
-    from mergesearch.engine.member import BankOptions
+    from mergesearch.engine.bank.member import BankOptions
 
     rewrite(adapter, lambda tensors: {name: value / 0 for name, value in tensors.items()})
     with pytest.raises(CheckpointError, match=r"member 'lora': tensor '.*q_proj.weight' holds"):

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, load_model, save_model
 from torch import nn
 from torch.nn import functional
 
-from mergesearch.engine.export import export_model
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.export.export import export_model
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable

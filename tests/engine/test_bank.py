@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from mergesearch.engine.bank import build_bank
-from mergesearch.engine.layout import BLOCK
-from mergesearch.engine.member import BankOptions, Member
-from mergesearch.engine.source import Source
+from mergesearch.engine.bank.bank import build_bank
+from mergesearch.engine.bank.layout import BLOCK
+from mergesearch.engine.bank.member import BankOptions, Member
+from mergesearch.engine.checkpoints.source import Source
 from mergesearch.engine.transforms.dare import Dare
 from mergesearch.errors import CheckpointError, InputError
 

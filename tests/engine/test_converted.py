@@ -10,9 +10,9 @@ import pytest
 import torch
 import transformers
 
-from mergesearch.engine.converted import ConvertedCheckpoint
-from mergesearch.engine.export import export_model
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.checkpoints.converted import ConvertedCheckpoint
+from mergesearch.engine.export.export import export_model
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mergesearch.engine import memory as memories
-from mergesearch.engine.devices import HOST, accelerators, can_compile, has_fp64, resolve_device, synchronise
-from mergesearch.engine.memory import Memory, memory_of
+from mergesearch.engine.devices import memory as memories
+from mergesearch.engine.devices.devices import HOST, accelerators, can_compile, has_fp64, resolve_device, synchronise
+from mergesearch.engine.devices.memory import Memory, memory_of
 from mergesearch.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def _device_names(path: Path) -> list[str]:
 def test_one_module_names_devices() -> None:
     paths = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")] + list(ROOT.glob("*.py"))
     named = {str(path.relative_to(ROOT)): names for path in paths if (names := _device_names(path))}
-    assert set(named) == {"engine/devices.py"}
+    assert set(named) == {"engine/devices/devices.py"}
 
 
 @pytest.mark.slow

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mergesearch.engine.export import export_model
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.checkpoints.opening import open_checkpoint
+from mergesearch.engine.export.export import export_model
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.opening import open_checkpoint
-from mergesearch.engine.places import tensor_places
+from mergesearch.engine.network.places import tensor_places
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable

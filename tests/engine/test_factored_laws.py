@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from mergesearch.engine.adapter import AdapterCheckpoint
-from mergesearch.engine.bank import build_bank
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions, Member
-from mergesearch.engine.source import Source, Target
+from mergesearch.engine.bank.bank import build_bank
+from mergesearch.engine.bank.member import BankOptions, Member
+from mergesearch.engine.checkpoints.adapter import AdapterCheckpoint
+from mergesearch.engine.checkpoints.source import Source, Target
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.transforms.trim import Trim
 from mergesearch.spaces.table import CoefficientTable
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from mergesearch.engine.compiled import Compiled
-from mergesearch.engine.kernel import KERNELS, Kernel, kernel_for, write_eagerly
-from mergesearch.engine.layout import BLOCK
-from mergesearch.engine.segment import Segment
+from mergesearch.engine.bank.layout import BLOCK
+from mergesearch.engine.bank.segment import Segment
+from mergesearch.engine.kernels.compiled import Compiled
+from mergesearch.engine.kernels.kernel import KERNELS, Kernel, kernel_for, write_eagerly
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ def test_a_kernel_that_no_longer_fits_becomes_the_eager_one(case: Any, caplog: p
 
 BUILDING = """
 import torch, torch._dynamo.utils as utils
-from mergesearch.engine.kernel import kernel_for
-from mergesearch.engine.segment import Segment
+from mergesearch.engine.kernels.kernel import kernel_for
+from mergesearch.engine.bank.segment import Segment
 zeros = torch.zeros(2, 4096)
 kernel_for(Segment((), zeros, 2, (0,), (zeros,), torch.ones(2, 1), {}, {}), "compiled")
 print(utils.counters["inductor"]["fxgraph_cache_hit"], utils.counters["inductor"]["fxgraph_cache_miss"])
@@ -157,8 +157,8 @@ def test_compiled_code_outlives_the_process(tmp_path: Path) -> None:
 
 WITHOUT_COMPILER = """
 import torch
-from mergesearch.engine.kernel import kernel_for
-from mergesearch.engine.segment import Segment
+from mergesearch.engine.kernels.kernel import kernel_for
+from mergesearch.engine.bank.segment import Segment
 base, out = torch.randn(3, 4096), torch.zeros(3, 4096)
 kernel = kernel_for(Segment((), base, 3, (0,), (base,), torch.ones(3, 1), {}, {}), "compiled")
 for _ in range(2):

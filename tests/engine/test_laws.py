@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mergesearch.engine import storage as room_of_storages
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
 from mergesearch.engine.storage.storage import Storage
 from mergesearch.plugins import plugin_names
 

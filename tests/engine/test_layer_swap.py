@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.published import families
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from mergesearch.engine.bank import build_bank
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import Member
-from mergesearch.engine.source import Source
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.bank.bank import build_bank
+from mergesearch.engine.bank.member import Member
+from mergesearch.engine.checkpoints.source import Source
+from mergesearch.engine.live.live import LiveModel
+from mergesearch.engine.network.tensors import floating_tensors
 from mergesearch.errors import InputError
 from mergesearch.spaces.table import CoefficientTable
 

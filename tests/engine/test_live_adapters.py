@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mergesearch.engine.bound import BoundModel
-from mergesearch.engine.live_adapters import LiveAdapters
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.adapters.live_adapters import LiveAdapters
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.live.bound import BoundModel
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.network.tensors import floating_tensors
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable

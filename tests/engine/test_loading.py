@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mergesearch.engine.loading import load_model, load_tokenizer
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.checkpoints.naming import open_members
+from mergesearch.engine.checkpoints.opening import open_checkpoint
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.naming import open_members
-from mergesearch.engine.opening import open_checkpoint
+from mergesearch.engine.network.loading import load_model, load_tokenizer
 from mergesearch.errors import CheckpointError, InputError
 
 

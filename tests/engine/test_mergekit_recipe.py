@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from mergesearch.engine.member import BankOptions
-from mergesearch.engine.mergekit_recipe import mergekit_recipe
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.export.mergekit_recipe import mergekit_recipe
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.errors import InputError
 from mergesearch.spaces.groups import Groups, group_tensors

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.errors import CheckpointError, InputError
 from mergesearch.spaces.groups import group_tensors
@@ -87,7 +87,7 @@ def test_names_with_and_without_the_prefix_match(tiny: Any, zoo: Path, tmp_path:
 
 def test_a_missing_tensor_is_not_taken_from_another_of_similar_name(tiny: Any) -> None:
     """`norm.weight` must not be read from `side.norm.weight`, which is a tensor of its own."""
-    from mergesearch.engine.source import Source
+    from mergesearch.engine.checkpoints.source import Source
 
     base = {"norm.weight": torch.ones(3), "side.norm.weight": torch.ones(3), "side.w": torch.ones(2)}
     member = tiny.MemoryCheckpoint({name: value for name, value in base.items() if name != "norm.weight"})

@@ -14,9 +14,9 @@ import safetensors
 import torch
 from safetensors.torch import save_file
 
-from mergesearch.engine import safetensors_checkpoint
+from mergesearch.engine.checkpoints import safetensors_checkpoint
+from mergesearch.engine.checkpoints.opening import open_checkpoint, open_trajectory
 from mergesearch.engine.models import ModelPaths, Models
-from mergesearch.engine.opening import open_checkpoint, open_trajectory
 from mergesearch.errors import CheckpointError
 
 STATE = {"w": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3)}

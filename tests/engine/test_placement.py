@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mergesearch.engine.bank import grouped
-from mergesearch.engine.devices import accelerators, device_count
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.bank import grouped
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.devices.devices import accelerators, device_count
+from mergesearch.engine.devices.placement import Placement
+from mergesearch.engine.devices.spreading import device_of, disjoint
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import Models
-from mergesearch.engine.placement import Placement
-from mergesearch.engine.spreading import device_of, disjoint
-from mergesearch.engine.tensors import BaseTensors, floating_tensors
+from mergesearch.engine.network.tensors import BaseTensors, floating_tensors
 from mergesearch.errors import InputError
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.table import CoefficientTable

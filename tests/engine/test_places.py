@@ -9,8 +9,8 @@ import torch
 import transformers
 from torch import nn
 
-from mergesearch.engine.places import tensor_places
-from mergesearch.engine.tensors import floating_tensors
+from mergesearch.engine.network.places import tensor_places
+from mergesearch.engine.network.tensors import floating_tensors
 from mergesearch.spaces.groups import group_tensors
 from mergesearch.spaces.place import TensorPlace
 

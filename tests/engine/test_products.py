@@ -13,14 +13,14 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from mergesearch.engine.adapter import LowRank
-from mergesearch.engine.bank import DeltaBank, build_bank
-from mergesearch.engine.devices import HOST
-from mergesearch.engine.layout import BLOCK
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
-from mergesearch.engine.products import add_products, factored_products
-from mergesearch.engine.segment_gradient import SegmentGradient
+from mergesearch.engine.bank.bank import DeltaBank, build_bank
+from mergesearch.engine.bank.layout import BLOCK
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.checkpoints.adapter import LowRank
+from mergesearch.engine.devices.devices import HOST
+from mergesearch.engine.kernels.products import add_products, factored_products
+from mergesearch.engine.live.live import LiveModel
+from mergesearch.engine.live.segment_gradient import SegmentGradient
 from mergesearch.engine.storage.delta import dense, fetched
 from mergesearch.engine.tiers.file import FileTier
 

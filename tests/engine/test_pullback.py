@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from mergesearch.engine.devices import HOST
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.devices.devices import HOST
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.engine.storage.delta import dense, fetched
 from mergesearch.spaces.groups import group_tensors

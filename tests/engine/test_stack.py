@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.engine.adapter import LowRank
-from mergesearch.engine.stack import Stack
-from mergesearch.engine.strip import strips_of
+from mergesearch.engine.adapters.stack import Stack
+from mergesearch.engine.adapters.strip import strips_of
+from mergesearch.engine.checkpoints.adapter import LowRank
 from mergesearch.spaces.groups import Groups
 
 MEMBERS = 3

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mergesearch.engine import storage as room_of_storages
-from mergesearch.engine.layout import BLOCK
-from mergesearch.engine.member import BankOptions, Member
-from mergesearch.engine.source import Source
+from mergesearch.engine.bank.layout import BLOCK
+from mergesearch.engine.bank.member import BankOptions, Member
+from mergesearch.engine.checkpoints.source import Source
 from mergesearch.engine.storage.delta import SparseDelta, TunedWeights, cut, dense, fetched, ones, part, tensors
 from mergesearch.engine.storage.int8 import Int8
 from mergesearch.engine.storage.storage import Column, Room, Storage, sum_dtype

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 import torch
 
-from mergesearch.engine.bank import DeltaBank, build_bank
-from mergesearch.engine.layout import BLOCK
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
-from mergesearch.engine.memory import Memory
-from mergesearch.engine.source import Source
+from mergesearch.engine.bank.bank import DeltaBank, build_bank
+from mergesearch.engine.bank.layout import BLOCK
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.checkpoints.source import Source
+from mergesearch.engine.devices.memory import Memory
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.tiers import bank_file, streaming
 from mergesearch.engine.tiers import choose as choosing
 from mergesearch.engine.tiers.device import DeviceTier
@@ -262,7 +262,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from mergesearch.engine.devices import HOST
+from mergesearch.engine.devices.devices import HOST
 from mergesearch.engine.tiers.bank_file import drafting
 with drafting(Path(sys.argv[1])) as draft:
     draft.tier.allocate(100, torch.float32, HOST).fill_(1)

@@ -17,9 +17,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mergesearch.engine.devices import HOST
-from mergesearch.engine.layout import BLOCK
-from mergesearch.engine.memory import Memory
+from mergesearch.engine.bank.layout import BLOCK
+from mergesearch.engine.devices.devices import HOST
+from mergesearch.engine.devices.memory import Memory
 from mergesearch.engine.tiers import choose as choosing
 from mergesearch.engine.tiers import streaming
 from mergesearch.engine.tiers.choose import choose
@@ -151,7 +151,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import torch
-from mergesearch.engine.devices import HOST
+from mergesearch.engine.devices.devices import HOST
 from mergesearch.engine.tiers.file import FileTier
 from mergesearch.errors import InputError
 if len(sys.argv) > 2:

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions
+from mergesearch.engine.bank.member import BankOptions
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.engine.models import ModelPaths, Models
 from mergesearch.spaces.affine import Affine
 from mergesearch.spaces.groups import group_tensors

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from mergesearch.engine.bank import DeltaBank, build_bank
-from mergesearch.engine.checkpoint import Checkpoint, TensorHeader
-from mergesearch.engine.devices import HOST, has_fp64
-from mergesearch.engine.live import LiveModel
-from mergesearch.engine.member import BankOptions, Member
-from mergesearch.engine.placement import Placement
-from mergesearch.engine.source import Source, Target
+from mergesearch.engine.bank.bank import DeltaBank, build_bank
+from mergesearch.engine.bank.member import BankOptions, Member
+from mergesearch.engine.checkpoints.checkpoint import Checkpoint, TensorHeader
+from mergesearch.engine.checkpoints.source import Source, Target
+from mergesearch.engine.devices.devices import HOST, has_fp64
+from mergesearch.engine.devices.placement import Placement
+from mergesearch.engine.live.live import LiveModel
 from mergesearch.spaces.groups import Groups
 from mergesearch.spaces.table import CoefficientTable
 

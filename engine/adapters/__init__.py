@@ -1,0 +1,1 @@
+"""Live adapters: candidates that stay factored, beside weights that are never written."""

@@ -1,0 +1,1 @@
+"""Devices: which there are, how much memory they have, and how a model is placed on them."""

@@ -1,0 +1,1 @@
+"""A chosen candidate on disk: as a checkpoint, or as a recipe for mergekit."""

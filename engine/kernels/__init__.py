@@ -1,0 +1,1 @@
+"""The fused passes over all blocks: the write, the products of gradients with deltas, and their compilation."""

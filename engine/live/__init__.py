@@ -1,0 +1,1 @@
+"""The live model: candidates written in place, and coefficient gradients pulled back from it."""

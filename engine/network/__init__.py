@@ -1,0 +1,1 @@
+"""The live torch module: loaded, its tensors and where each stands in it."""

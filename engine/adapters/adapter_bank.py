@@ -70,28 +70,14 @@ def build_adapter_bank(
         InputError: no members, or one that is no adapter or changes a whole tensor; names it.
         CheckpointError: a tensor is not finite; names member and tensor.
     """
-    if not members:
-        raise InputError("there are no members to merge; name at least one adapter")
-    for member in members:
-        if not isinstance(member.source.checkpoint, AdapterCheckpoint):
-            raise InputError(
-                f"member '{member.name}' is no LoRA adapter, so it cannot be kept beside the base; "
-                "set models.adapters: merged"
-            )
+    _check_adapters(members)
     digests = Digests([member.name for member in members])
     stacks = {}
     for name, base in tensors.items():
         if not all_finite(base):
             raise CheckpointError(f"the base's tensor '{name}' holds NaN or infinite values as {base.dtype}")
         digests.note(BASE, name, base)
-        factors = {}
-        for number, member in enumerate(members):
-            _check_factored(member, name, base)
-            factor = member.source.low_rank(name)
-            if factor is not None:
-                digests.note(number, f"{name} x {factor.scale}", factor.up, factor.down)
-                factors[number] = factor
-        if factors:
+        if factors := _factors(members, name, base, digests):
             stacks[name] = _stacked(factors, base, name)
         live[name].detach().copy_(base)
     used = {int(number) for stack in stacks.values() for number in stack.owners}
@@ -103,6 +89,29 @@ def build_adapter_bank(
         identical=tuple(member.name for number, member in enumerate(members) if number not in used),
         twins=digests.twins(used),
     )
+
+
+def _check_adapters(members: Sequence[Member]) -> None:
+    if not members:
+        raise InputError("there are no members to merge; name at least one adapter")
+    for member in members:
+        if not isinstance(member.source.checkpoint, AdapterCheckpoint):
+            raise InputError(
+                f"member '{member.name}' is no LoRA adapter, so it cannot be kept beside the base; "
+                "set models.adapters: merged"
+            )
+
+
+def _factors(members: Sequence[Member], name: str, base: torch.Tensor, digests: Digests) -> dict[int, LowRank]:
+    """What the members have for one weight, by their number; noted in the digests."""
+    found = {}
+    for number, member in enumerate(members):
+        _check_factored(member, name, base)
+        factor = member.source.low_rank(name)
+        if factor is not None:
+            digests.note(number, f"{name} x {factor.scale}", factor.up, factor.down)
+            found[number] = factor
+    return found
 
 
 def _check_factored(member: Member, name: str, base: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ from mergesearch.engine.devices.devices import HOST, accelerators, can_compile, 
 from mergesearch.engine.devices.memory import Memory, memory_of
 from mergesearch.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROOMS = ("spaces", "surrogates", "engine", "evaluators", "search", "runs")
 NAMES = re.compile(r"\b(cpu|cuda|hip|rocm|xpu|mps|npu|hpu|mtia)\b")
 
@@ -118,7 +118,7 @@ def test_one_module_names_devices() -> None:
 def test_the_engine_runs_on_devices_that_are_not_the_cpu(fp64: str) -> None:
     """All other tests of this room, on the second of two devices, of double precision and without."""
     options = ["-q", "-rs", "--device", "twin:1", "-m", "not slow"]
-    command = [sys.executable, "-m", "pytest", *options, str(Path(__file__).parent)]
+    command = [sys.executable, "-m", "pytest", *options, str(Path(__file__).parents[1])]
     environment = {**os.environ, "TWIN_FP64": fp64}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:]

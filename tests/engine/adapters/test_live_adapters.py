@@ -283,7 +283,7 @@ def test_tensors_of_several_dtypes(tiny: Any, tmp_path: Path, device: torch.devi
     members = {name: str(tmp_path / name) for name in ("lora1", "lora2")}
 
     def opened() -> Models:
-        network = f"{Path(__file__).with_name('saved.py')}:mixed"
+        network = f"{Path(__file__).parents[1] / 'saved.py'}:mixed"
         return Models(ModelPaths(str(tmp_path / "base.pt"), members, network=network, device=str(device)))
 
     live, merged = both(opened, by="tensors")

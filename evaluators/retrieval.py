@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ._digest import digest
 from ._labelled.columns import Where, read_columns
+from ._options import at_least
 from ._scoring import undisturbed, weights_sums
 from ._texts.embedding import Embedding, Pooling
 from ._texts.relevance import Relevance, read_relevance
@@ -62,8 +63,7 @@ class RetrievalEvaluator(Evaluator):
         """
         super().__init__(name)
         what = f"evaluator '{name}'"
-        if k < 1 or batch_size < 1:
-            raise InputError(f"{what}: k = {k}, batch_size = {batch_size}; give 1 or more")
+        at_least(1, name, k=k, batch_size=batch_size, max_length=max_length)
         documents, asked = _texts(f"{what}: corpus", corpus), _texts(f"{what}: queries", queries)
         self.relevance: Relevance = read_relevance(what, qrels, list(asked), list(documents))
         self.corpus = [corpus_prompt + text for text in documents.values()]

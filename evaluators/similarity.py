@@ -10,11 +10,13 @@ import numpy as np
 from ..errors import InputError
 from ._digest import digest
 from ._labelled.columns import Where, read_columns
+from ._options import at_least
 from ._scoring import undisturbed
 from ._texts.embedding import Embedding, Pooling
 from ._texts.tokenised import Texts, tokenise
 from .evaluator import Evaluator, IntArray, Scores
-from .statistics.scores import FEW_REPLICATES, MetricScores
+from .statistics.bootstrap import FEW_REPLICATES
+from .statistics.scores import MetricScores
 
 
 class SimilarityEvaluator(Evaluator):
@@ -54,10 +56,9 @@ class SimilarityEvaluator(Evaluator):
             InputError: the data cannot be read, gold similarities that are all alike, or an option out of range.
         """
         super().__init__(name)
-        if len(pair) != 2 or batch_size < 1:
-            raise InputError(
-                f"evaluator '{name}': pair = {list(pair)}, batch_size = {batch_size}; give two and 1 or more"
-            )
+        at_least(1, name, batch_size=batch_size, max_length=max_length)
+        if len(pair) != 2:
+            raise InputError(f"evaluator '{name}': pair = {list(pair)}; name two columns")
         columns = read_columns(f"evaluator '{name}'", dataset, [*pair, gold]).values
         wrong = next((one for one in columns[gold] if not isinstance(one, int | float)), None)
         if wrong is not None:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..statistics.scores import REPLICATES, MetricScores, resamples
+from ..statistics.bootstrap import REPLICATES, resamples
+from ..statistics.scores import MetricScores
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..statistics.scores import FEW_REPLICATES, MetricScores
+from ..statistics.bootstrap import FEW_REPLICATES
+from ..statistics.scores import MetricScores
 
 _SEED = 20190415
 _ROWS = 1024  # distances are computed for so many points at a time

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from ...errors import InputError, TrialError
 from ...plugins import call_user
+from .._options import at_least
 from .._outputs import differentiable_per_sample, logits_of, outputs_of, per_sample, probabilities, require_fitting
 from .._scoring import device_of, undisturbed
 from ..evaluator import IntArray, Scores
-from ..statistics.scores import FEW_REPLICATES, MetricScores
+from ..statistics.bootstrap import FEW_REPLICATES
+from ..statistics.scores import MetricScores
 from .batched import Batched
 from .sklearn import Metric, find_sklearn_metric
 
@@ -47,8 +49,7 @@ class Classification(Batched):
             metrics = ("accuracy",) if labelled else _LABEL_FREE
         if isinstance(metrics, str) or not metrics:
             raise InputError(f"evaluator '{name}': metrics = {metrics!r}; give a list such as [accuracy, loss]")
-        if batch_size < 1:
-            raise InputError(f"evaluator '{name}': batch_size = {batch_size}; give 1 or more")
+        at_least(1, name, batch_size=batch_size)
         supervised = [metric for metric in metrics if metric not in _LABEL_FREE]
         if supervised and not labelled:
             raise InputError(f"evaluator '{name}' has no labels for {supervised[0]}; name their column, or use entropy")
@@ -146,5 +147,7 @@ class Classification(Batched):
 
 
 def _whole(metric: Metric, labels: Array, outputs: Array) -> MetricScores:
+    if metric.decides and labels.dtype.kind == "i":
+        return MetricScores.decisions(labels, outputs, metric.function, FEW_REPLICATES)
     rows = np.arange(len(labels))
     return MetricScores.aggregate(rows, lambda some: metric.function(labels[some], outputs[some]), FEW_REPLICATES)

@@ -9,10 +9,11 @@ from typing import Any
 
 from ...errors import InputError, nearest
 from ...plugins import call_user
+from .._texts.json_lines import read_json_lines
 
 Where = str | Mapping[str, Any]
 IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-
+_FILES = (".jsonl", ".csv", ".tsv", ".parquet")
 IDS = ("_id", "id", "query-id", "corpus-id")
 
 
@@ -43,43 +44,56 @@ def read_columns(what: str, where: Where, wanted: Sequence[str], optional: Seque
         InputError: nothing there, or nothing that can be read; no rows; a column or a value is missing; names it.
     """
     found = _read(what, where)
+    if not found.values:
+        raise InputError(f"{what}: {_shown(where)} has no rows; give one with some")
     missing = [name for name in wanted if name not in found.values]
     if missing:
         raise InputError(f"{what}: {_shown(where)} has no column '{missing[0]}'; {nearest(missing[0], found.values)}")
     chosen = {name: list(found.values[name]) for name in wanted}
     for name, values in chosen.items():
-        if not values:
-            raise InputError(f"{what}: {_shown(where)} has no rows; give one with some")
-        empty = next((row for row, value in enumerate(values, start=1) if value is None), None)
-        if empty:
-            raise InputError(f"{what}: row {empty} of {_shown(where)} has no '{name}'; fill it in, or remove the row")
+        _check(what, _shown(where), name, values)
     further = {name: list(found.values[name]) for name in optional if name in found.values}
     return Columns(chosen | further, found.classes)
 
 
+def _check(what: str, where: str, name: str, values: Sequence[Any]) -> None:
+    if not values:
+        raise InputError(f"{what}: {where} has no rows; give one with some")
+    for row, value in enumerate(values, start=1):
+        if value is None:
+            raise InputError(f"{what}: row {row} of {where} has no '{name}'; fill it in, or remove the row")
+        if isinstance(value, str) != isinstance(values[0], str):
+            raise InputError(
+                f"{what}: row {row} of {where} has {value!r} as '{name}', and row 1 {values[0]!r}; make them alike"
+            )
+
+
 def _read(what: str, where: Where) -> Columns:
+    arguments = {"path": where} if isinstance(where, str) else dict(where)
+    if not arguments.get("path"):
+        raise InputError(f"{what}: {_shown(where)} has no path; give a file, or what datasets.load_dataset takes")
     path = Path(where).expanduser() if isinstance(where, str) else None
     if path and path.is_dir():
         return _images(what, path)
-    if path and (path.is_file() or path.suffix in (".jsonl", ".csv", ".tsv", ".parquet")):
+    if path and (path.is_file() or path.suffix in _FILES):
         if not path.is_file():
             raise InputError(f"{what}: no file '{path}'; check the path, which is relative to the current folder")
         return Columns(call_user(f"{what}: reading '{path}'", _file, path=path), {})
-    arguments = {"path": where} if isinstance(where, str) else dict(where)
     return _library(what, where, call_user(f"{what}: datasets.load_dataset", _load, arguments=arguments))
 
 
 def _file(path: Path) -> dict[str, list[Any]]:
-    from pyarrow import csv, json, parquet
+    from pyarrow import csv, parquet
 
+    if path.suffix == ".jsonl":
+        rows = [row for _, row in read_json_lines(path)]
+        return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     if path.suffix == ".parquet":
         table = parquet.read_table(path)
-    elif path.suffix in (".csv", ".tsv"):
+    else:
         options = csv.ParseOptions(delimiter="\t" if path.suffix == ".tsv" else ",", newlines_in_values=True)
         names = csv.ConvertOptions(column_types=dict.fromkeys(IDS, "string"))  # 007 stays what it is
         table = csv.read_csv(path, parse_options=options, convert_options=names)
-    else:
-        table = json.read_json(path)
     return {name: table[name].to_pylist() for name in table.column_names}
 
 

@@ -25,10 +25,12 @@ class Metric:
         function: (labels, outputs) -> value; labels `samples`, int64 with outputs the class probabilities, float64
             `samples x classes`, or both float64 `samples` for a regression.
         higher_is_better: its direction.
+        decides: whether it looks at the likeliest class only: a metric of the confusion matrix.
     """
 
     function: Callable[[Array, Array], float]
     higher_is_better: bool
+    decides: bool
 
 
 def find_sklearn_metric(name: str) -> Metric:
@@ -41,13 +43,14 @@ def find_sklearn_metric(name: str) -> Metric:
 
     if name in metrics.get_scorer_names():
         scorer = metrics.get_scorer(name)
-        return Metric(lambda labels, outputs: float(scorer(_given(outputs.shape[1:]), outputs, labels)), True)
+        decides = scorer._response_method == "predict"
+        return Metric(lambda labels, outputs: float(scorer(_given(outputs.shape[1:]), outputs, labels)), True, decides)
     if name not in sklearn_metric_names():
         raise InputError(f"no metric '{name}'; {nearest(name, ['accuracy', 'loss', *sklearn_metric_names()])}")
     function = getattr(metrics, name)
     decides = _second_parameter(function) == "y_pred"
     direction = next(higher for ending, higher in _DIRECTIONS.items() if name.endswith(ending))
-    return Metric(lambda labels, outputs: float(function(labels, _shown(outputs, decides))), direction)
+    return Metric(lambda labels, outputs: float(function(labels, _shown(outputs, decides))), direction, decides)
 
 
 def sklearn_metric_names() -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import TrialError
-from ..statistics.scores import FEW_REPLICATES, MetricScores
+from ..statistics.bootstrap import FEW_REPLICATES
+from ..statistics.scores import MetricScores
 from .tasks import LoadedTask
 
 
@@ -67,4 +68,9 @@ def _metric_scores(aggregation: Callable[[Any], Any], items: list[Any]) -> Metri
         if aggregation is metrics.bits_per_byte:
             return MetricScores.weighted(nats / math.log(2), sizes)
         return MetricScores.weighted(nats, sizes, link="exp")
+    if aggregation in (metrics.f1_score, metrics.matthews_corrcoef):
+        labels, answers = zip(*items, strict=True)
+        return MetricScores.decisions(
+            labels, answers, lambda *some: float(aggregation(zip(*some, strict=True))), FEW_REPLICATES
+        )
     return MetricScores.aggregate(items, lambda some: float(aggregation(some)), FEW_REPLICATES)

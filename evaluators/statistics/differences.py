@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from ...errors import InputError
+from .combined import made_alike
 from .scores import FloatArray, MetricScores
 
 
@@ -43,7 +44,7 @@ def differences(ours: MetricScores, others: Sequence[MetricScores], parts: int =
     Where all values are 0 or 1 half a sample is added to each of the four ways in which two candidates may answer
     (Agresti and Min 2005): a few samples on which they differ, or none, then do not prove them different, or equal.
     Other means are compared by Student's t of the differences per sample, aggregated metrics by the spread of the
-    differences of their replicates.
+    differences of their replicates, to which that of one more sample is added where they are shares.
 
     Args:
         ours: scores of the one candidate.
@@ -54,10 +55,11 @@ def differences(ours: MetricScores, others: Sequence[MetricScores], parts: int =
     Raises:
         InputError: they are not scores of one metric on equally many samples.
     """
+    ours, *others = made_alike([ours, *others])
     _require_alike([ours, *others])
     values = np.array([ours.value - other.value for other in others])
     if ours.replicates is not None:
-        return _of_replicates(values, ours.replicates, np.array([other.replicates for other in others]))
+        return _of_replicates(values, ours.replicates, np.array([other.replicates for other in others]), parts)
     one, all_others = np.asarray(ours.samples), np.array([other.samples for other in others])
     if is_binary(one) and is_binary(all_others):
         return _of_answers(values, one, all_others, 0.5 / parts)
@@ -94,12 +96,26 @@ def _of_answers(values: FloatArray, ours: FloatArray, others: FloatArray, added:
     return Differences(values, centers, errors, np.full(len(values), math.inf))
 
 
-def _of_replicates(values: FloatArray, ours: FloatArray, others: FloatArray) -> Differences:
+def _of_replicates(values: FloatArray, ours: FloatArray, others: FloatArray, parts: int) -> Differences:
     each = ours - others
     finite = np.isfinite(each)
     count = finite.sum(axis=1)
     known = count > 1
     errors = np.full(len(values), math.inf)
     each, finite = np.where(finite, each, np.nan)[known], finite[known]
-    errors[known] = np.nanstd(each, axis=1, ddof=1)
+    added = (_one_sample(ours) ** 2 + np.array([_one_sample(other) ** 2 for other in others])[known]) / (2 * parts)
+    errors[known] = np.sqrt(np.nanvar(each, axis=1, ddof=1) + added)
     return Differences(values, values, errors, count - 1.0)
+
+
+def _one_sample(replicates: FloatArray) -> float:
+    """What a metric may change by on one sample, where it is a share: where no replicate is below 0 or above 1.
+
+    One over the effective number of samples, of which a plain share would vary as much (Kish 1965, Survey sampling,
+    section 8.2): for a plain share what halves added to each way of answering come to. 0 where it is no share.
+    """
+    known = replicates[np.isfinite(replicates)]
+    if known.size < 2 or known.min() < 0 or known.max() > 1:
+        return 0.0
+    largest = float(known.mean() * (1 - known.mean()))
+    return float(known.var(ddof=1)) / largest if largest else 0.0

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, TrialError
+from .bootstrap import REPLICATES, crossed_resamples, replicated, resamples, take, told_by
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-REPLICATES = 256
-FEW_REPLICATES = 64  # for metrics that take a millisecond or more; the error is then known to 9 % instead of 4 %
-_BOOTSTRAP_SEED = 20240229
 
 
 @dataclass(frozen=True)
@@ -80,13 +76,15 @@ class MetricScores:
             each = function(np.divide(totals, sizes, out=np.full_like(totals, ratio), where=sizes > 0))
             rows = [(totals[row].sum(), sizes[row].sum()) for row in resamples(totals.size)]
             drawn = np.array([total / size if size > 0 else math.nan for total, size in rows])
-            return cls(float(function(ratio)), each, _told_by(totals.size, function(drawn)))
+            return cls(float(function(ratio)), each, told_by(totals.size, function(drawn)))
 
     @classmethod
     def aggregate(
         cls, items: Sequence[Any] | NDArray[Any], function: Callable[[Any], float], replicates: int = REPLICATES
     ) -> MetricScores:
-        """A metric of the whole list of items (F1, BLEU, Matthews correlation); its error comes from the bootstrap.
+        """A metric of the whole list of items (BLEU, a rank correlation); its error comes from the bootstrap.
+
+        The replicates are moved so that their mean is the value: the bootstrap of a biased metric has its bias twice.
 
         Args:
             items: one item per sample, `samples`; an array of any type is indexed rather than copied to a list.
@@ -100,9 +98,35 @@ class MetricScores:
         """
         _require_samples(len(items))
         value = float(function(items))
-        chosen = (_take(items, row) for row in resamples(len(items), replicates))
-        drawn = np.array([_or_nan(function, resample) for resample in chosen])
-        return cls(value, None, _told_by(len(items), drawn))
+        drawn = replicated(function, ((take(items, row),) for row in resamples(len(items), replicates)))
+        known = drawn[np.isfinite(drawn)]
+        return cls(value, None, told_by(len(items), drawn + (value - known.mean() if known.size else 0.0)))
+
+    @classmethod
+    def decisions(
+        cls,
+        labels: Sequence[Any] | NDArray[Any],
+        answers: Sequence[Any] | NDArray[Any],
+        function: Callable[[Any, Any], float],
+        replicates: int = REPLICATES,
+    ) -> MetricScores:
+        """A metric of a confusion matrix (F1, Matthews correlation); its error comes from a smoothed bootstrap.
+
+        Args:
+            labels: class of each sample, `samples`.
+            answers: what was decided, or what it is decided by, `samples x ...`.
+            function: the metric of labels and answers; what holds for `aggregate` holds here.
+            replicates: number of resamples, see `bootstrap.crossed_resamples`.
+
+        Raises:
+            InputError: no samples.
+            ValueError: from `function`, on the labels and answers themselves.
+        """
+        _require_samples(len(labels))
+        value = float(function(labels, answers))
+        rows = crossed_resamples(labels, replicates)
+        drawn = replicated(function, ((take(labels, one), take(answers, other)) for one, other in rows))
+        return cls(value, None, told_by(len(labels), drawn))
 
     @property
     def stderr(self) -> float:
@@ -133,16 +157,6 @@ class MetricScores:
         return self.samples
 
 
-def resamples(count: int, replicates: int = REPLICATES) -> Iterator[IntArray]:
-    """Bootstrap indices: `replicates` arrays of `count` draws below `count`, int64, the same for every caller.
-
-    A smaller number of replicates is the beginning of a larger one.
-    """
-    generator = np.random.default_rng([_BOOTSTRAP_SEED, count])
-    for _ in range(replicates):
-        yield generator.integers(count, size=count)
-
-
 def require_finite(task: str, metric: str, scores: MetricScores) -> MetricScores:
     """Return `scores` unless its value or one of its samples is NaN or infinite.
 
@@ -166,27 +180,8 @@ def _require_pairs(count: int, other: int) -> None:
         raise InputError(f"scores of {count} and of {other} samples cannot be paired; score both on the same samples")
 
 
-def _take(items: Sequence[Any] | NDArray[Any], row: IntArray) -> Any:
-    return items[row] if isinstance(items, np.ndarray) else [items[i] for i in row]
-
-
-def _or_nan(function: Callable[[Any], float], items: Any) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # libraries warn of undefined metrics, once per resample
-        try:
-            value = float(function(items))
-        except (ValueError, ArithmeticError):
-            return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
 def _error_of_mean(values: FloatArray) -> float:
     return float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else math.inf
-
-
-def _told_by(count: int, replicates: FloatArray) -> FloatArray:
-    """The replicates, or NaN in their place for a single sample: its resamples are all alike and tell nothing."""
-    return replicates if count > 1 else np.full_like(replicates, math.nan)
 
 
 def _spread(replicates: FloatArray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,10 +29,11 @@ class WeightedMean:
     objectives: Objectives
     weights: FloatArray
 
-    def of(self, picked: Picked) -> Interval:
-        """The mean of a candidate's scores, as it is shown (see `Objectives.mean_sign`)."""
+    def of(self, picked: Picked, subtracted: bool = False) -> Interval:
+        """The mean of a candidate's scores, as it is shown (see `Objectives.mean_sign`), or to be `subtracted`."""
         factors = self.objectives.mean_sign * self.weights * self.objectives.signs
-        parts = [(factor, score_interval(one)) for factor, (one,) in self._by_task(factors, picked)]
+        tasks = math.inf if subtracted else len(self.objectives.tasks)
+        parts = [(factor, score_interval(one, tasks)) for factor, (one,) in self._by_task(factors, picked)]
         return weighted_sum(*zip(*parts, strict=True))
 
     def gain(self, ours: Picked, theirs: Picked) -> Interval:

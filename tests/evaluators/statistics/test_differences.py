@@ -47,6 +47,25 @@ def test_p_values_of_bootstraps_follow_the_spread_of_paired_replicates() -> None
     assert found.p_values[0] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("changed", [0, 1, 5, 40])
+def test_replicates_of_a_share_say_the_same_as_its_samples(changed: int) -> None:
+    """Also that equal answers do not prove candidates equal."""
+    first = np.arange(200) % 4 > 0
+    second = first ^ (np.arange(200) < changed)
+    plain, boot = (
+        differences(make(first), [make(second)], parts=2)
+        for make in (MetricScores.mean, lambda each: MetricScores.aggregate(each, np.mean))
+    )
+    assert boot.values[0] == plain.values[0] and boot.errors[0] > 0
+    assert boot.errors[0] == pytest.approx(plain.errors[0], rel=0.15)
+
+
+def test_what_is_no_share_gets_nothing_added() -> None:
+    values = 3 + np.random.default_rng(4).random(50)
+    one = MetricScores.aggregate(values, np.median)
+    assert differences(one, [one]).errors[0] == 0.0
+
+
 def test_equal_candidates_are_called_different_as_often_as_is_claimed() -> None:
     generator = np.random.default_rng(3)
     p_values = [differences(answers(generator, 0.7), [answers(generator, 0.7)]).p_values[0] for _ in range(2000)]
@@ -60,3 +79,15 @@ def test_certain_and_unknown_differences() -> None:
     assert single.errors[0] == math.inf and single.p_values[0] == 1.0
     undefined = MetricScores(0.5, None, np.array([np.nan, 0.4, np.nan]))
     assert differences(undefined, [undefined]).errors[0] == math.inf
+
+
+def test_a_plain_mean_is_paired_with_a_ratio_of_the_same_task() -> None:
+    """Whose weights are zero where a document has no value; with none left out both are the same metric."""
+    values = np.random.default_rng(2).normal(size=80)
+    plain, ratio = MetricScores.mean(values), MetricScores.weighted(values, np.ones(80))
+    found = differences(plain, [ratio, MetricScores.mean(values + 1)])
+    np.testing.assert_allclose(found.values, [0.0, -1.0], atol=1e-12)
+    np.testing.assert_allclose(found.errors, 0.0, atol=1e-12)
+    left_out = MetricScores.weighted(np.where(np.arange(80) < 8, 0, values), np.where(np.arange(80) < 8, 0, 1))
+    one = differences(left_out, [plain])
+    assert 0 < one.errors[0] < plain.stderr / 2

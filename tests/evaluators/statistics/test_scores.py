@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators.statistics.scores import REPLICATES, MetricScores, require_finite, resamples
+from mergesearch.evaluators.statistics.bootstrap import REPLICATES, resamples
+from mergesearch.evaluators.statistics.scores import MetricScores, require_finite
 
 values = st.floats(-1e6, 1e6)
 samples = st.integers(1, 40).flatmap(lambda count: arrays(np.float64, count, elements=values))
@@ -84,13 +85,6 @@ def test_paired_difference_is_sharper_on_correlated_data(seed: int) -> None:
 def test_difference_with_itself_is_exactly_zero() -> None:
     for scores in (MetricScores.mean([1.0, 2.0, 5.0]), MetricScores.weighted([1.0, 2.0], [1, 1], "exp")):
         assert scores.difference(scores) == (0.0, 0.0)
-
-
-def test_resamples_depend_on_the_count_alone_and_a_shorter_run_is_a_prefix() -> None:
-    rows = list(resamples(30))
-    assert len(rows) == REPLICATES
-    assert all((a == b).all() for a, b in zip(rows, resamples(30, 10), strict=False))
-    assert not (rows[0] == rows[1]).all()
 
 
 def test_undefined_resamples_are_left_out_of_the_error() -> None:

@@ -214,40 +214,23 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float] | None:
 
 
 def _show_front(opened: Run) -> None:
-    from .runs.report.reading import LEGEND
     from .runs.report.remarks import remarks
     from .runs.report.tables import baseline_rows
+    from .runs.report.terminal import legend
 
     if not any(record.complete for record in opened.records):
         return
-    front = opened.front
-    console.print(
-        _table(
-            front.head(_ROWS),
-            opened,
-            f"Front, best searched mean first ({len(front)} {'trial' if len(front) == 1 else 'trials'})",
-        )
-    )
-    console.print(_table(baseline_rows(opened.trials, opened.plan, opened.results), opened, "Baselines"))
-    console.print(LEGEND, style="dim", soft_wrap=True, highlight=False, markup=False)
-    console.print(opened.verdict, soft_wrap=True, highlight=False, markup=False)
-    for line in remarks(opened.trials, opened.results):
+    front, baselines = opened.front, baseline_rows(opened.trials, opened.plan, opened.results)
+    count = f"{len(front)} {'trial' if len(front) == 1 else 'trials'}"
+    console.print(_table(front.head(_ROWS), opened, f"Front, best searched mean first ({count})"))
+    console.print(_table(baselines, opened, "Baselines"))
+    console.print(legend(front, opened.plan), style="dim", soft_wrap=True, highlight=False, markup=False)
+    for line in (opened.verdict, *remarks(opened.plan, opened.trials, opened.results)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(rows: pd.DataFrame, opened: Run, title: str | None = None) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     from .runs.report.reading import glance
+    from .runs.report.terminal import fitted
 
-    shown = glance(rows, opened.plan, len(opened.front))
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in map(str, shown.columns):
-        longest = max((len(str(cell)) for cell in shown[name]), default=0)
-        # Where room is short, headers and origins break, numbers never.
-        table.add_column(Text(name), overflow="fold", min_width=longest if name != "origin" else None)
-    for row in shown.itertuples(index=False):
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table
+    return fitted(glance(rows, opened.plan, len(opened.front)), console, title)

@@ -17,6 +17,7 @@ from .bank.bank import KINDS, DeltaBank, build_bank
 from .bank.member import BankOptions, Member
 from .checkpoints.adapter import AdapterCheckpoint
 from .checkpoints.checkpoint import Checkpoint
+from .checkpoints.classes import check_same_classes
 from .checkpoints.converted import under_live_names
 from .checkpoints.identity import check_same_model
 from .checkpoints.naming import Named, open_members, open_snapshots, step_of
@@ -101,6 +102,8 @@ class Models:
             for name, checkpoint in checkpoints.items()
         ]
         self._merged = target.merged()
+        configs = {name: one.config for name, one in [("base", self.base_checkpoint), *checkpoints.items()]}
+        check_same_classes(configs, self.model, self._merged)
         self.place = ""
         self._adapters: LiveAdapters | None = None  # what the module carries now
 

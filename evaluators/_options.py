@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping
-from typing import Any, get_type_hints
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, get_type_hints
 
 from ..errors import InputError, nearest
+
+T = TypeVar("T")
+
+_NO_LIST = ("sequence_str", "is_instance_of")  # what pydantic says of text, and of anything else, where a list is due
 
 
 def check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:
@@ -26,6 +31,31 @@ def check_options(name: str, kind: type, options: Mapping[str, Any]) -> None:
     _check_types(name, kind, options)
 
 
+def at_least(least: float, name: str, **options: float | None) -> None:
+    """Check numbers among the options of the evaluator called `name`; one that is None was left out.
+
+    Raises:
+        InputError: one that is below `least`, or no finite number; names it.
+    """
+    for key, number in options.items():
+        if number is not None and not least <= number < math.inf:
+            raise InputError(f"evaluator '{name}': {key} = {number}; give {least:g} or more")
+
+
+def chosen(name: str, metrics: Sequence[str], known: Mapping[str, T]) -> dict[str, T]:
+    """What is known of the metrics that the evaluator called `name` is to have.
+
+    Raises:
+        InputError: none, or one that is unknown (names the nearest).
+    """
+    if not metrics:
+        raise InputError(f"evaluator '{name}': metrics = []; give one or more of {', '.join(known)}")
+    for metric in metrics:
+        if metric not in known:
+            raise InputError(f"evaluator '{name}' has no metric '{metric}'; {nearest(metric, known)}")
+    return {metric: known[metric] for metric in metrics}
+
+
 def _check_types(name: str, kind: type, options: Mapping[str, Any]) -> None:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -38,4 +68,6 @@ def _check_types(name: str, kind: type, options: Mapping[str, Any]) -> None:
                 value, strict=True
             )
         except ValidationError as error:
-            raise InputError(f"evaluator '{name}': {key} = {value!r}; {error.errors()[0]['msg']}") from error
+            first = error.errors()[0]
+            wanted = "give a list" if first["type"] in _NO_LIST else first["msg"]
+            raise InputError(f"evaluator '{name}': {key} = {value!r}; {wanted}") from error

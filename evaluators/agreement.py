@@ -11,10 +11,11 @@ from ..errors import InputError
 from ._digest import digest
 from ._labelled.batched import Batched
 from ._labelled.predictions import Predictions
+from ._options import at_least
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
+from .build import build_evaluators
 from .evaluator import Evaluator, IntArray, Scores
-from .panel import build_evaluators
 from .statistics.scores import MetricScores
 
 
@@ -39,8 +40,7 @@ class AgreementEvaluator(Evaluator):
             InputError: options of `on` cannot be used, its kind makes no single predictions, or `top` is below 1.
         """
         super().__init__(name)
-        if top < 1:
-            raise InputError(f"evaluator '{name}': top = {top}; give 1 or more")
+        at_least(1, name, top=top)
         inner = build_evaluators({name: on}).evaluators[0]
         if not isinstance(inner, Batched):
             raise InputError(

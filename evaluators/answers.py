@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._digest import digest
+from ._options import at_least
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
 from ._texts.answers import read_answers
@@ -39,8 +40,7 @@ class AnswersEvaluator(Evaluator):
             InputError: the file is missing or has a bad line, or the batch size is below 1.
         """
         super().__init__(name)
-        if batch_size < 1:
-            raise InputError(f"evaluator '{name}': batch_size = {batch_size}; give 1 or more")
+        at_least(1, name, batch_size=batch_size)
         self.answers = read_answers(Path(file).expanduser())
         self.batch_size, self.chat = batch_size, apply_chat_template
         self._sequences = Sequences([], batch_size)

@@ -23,7 +23,7 @@ class CallableEvaluator(Evaluator):
     The function gets the live torch model in evaluation mode without gradients, and the samples' indices (int64,
     ascending); also the tokenizer if it has a parameter `tokenizer`. It returns a mapping metric -> values, one per
     sample; or the values alone where there is one metric. A metric without values per sample (a Fréchet distance)
-    is returned as a `MetricScores`, made by `MetricScores.aggregate`.
+    is returned as a `MetricScores`, made by `MetricScores.aggregate`, or `decisions` for one of a confusion matrix.
     """
 
     def __init__(
@@ -44,7 +44,8 @@ class CallableEvaluator(Evaluator):
             arguments: further keyword arguments for the function.
 
         Raises:
-            InputError: no such function, a direction that is neither, no metrics, or no samples.
+            InputError: no such function, one that cannot be called so, a direction that is neither, no metrics, or no
+                samples.
         """
         super().__init__(name)
         if samples < 1:
@@ -54,6 +55,7 @@ class CallableEvaluator(Evaluator):
         if not callable(self._function):
             raise InputError(f"evaluator '{name}': {function} is {self._function!r}, not a function")
         self._samples, self._arguments = samples, dict(arguments or {})
+        _require_fitting(name, function, self._function, self._arguments)
         self._tokenizer: Any | None = None
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
@@ -85,3 +87,16 @@ class CallableEvaluator(Evaluator):
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the options and of the file that defines the function."""
         return digest("callable", self._function, self._samples, self._declared.directions, self._arguments)
+
+
+def _require_fitting(name: str, reference: str, function: Any, arguments: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions of C tell nothing
+        return
+    given = {"tokenizer": None} if "tokenizer" in signature.parameters else {}
+    try:
+        signature.bind(None, None, **{**arguments, **given})
+    except TypeError as error:
+        call = ", ".join(["model", "samples", *arguments])
+        raise InputError(f"evaluator '{name}': {reference} cannot be called as function({call}): {error}") from error

@@ -15,10 +15,12 @@ import numpy as np
 from ..errors import InputError, TrialError
 from ._declared import Declared
 from ._digest import digest
+from ._programs.passing_folder import passing_folder
 from ._programs.process import Program
 from ._programs.weights_file import bytes_of, roomy, written
 from .evaluator import Evaluator, IntArray, Scores
-from .statistics.scores import REPLICATES, MetricScores
+from .statistics.bootstrap import REPLICATES
+from .statistics.scores import MetricScores
 
 
 class CommandEvaluator(Evaluator):
@@ -101,8 +103,9 @@ class CommandEvaluator(Evaluator):
         """
         rows = np.asarray(samples[self.name], dtype=np.int64)
         folder = self._format == "folder" or (self._format is None and hasattr(model, "save_pretrained"))
-        with written(model, self._tokenizer, folder) as path, tempfile.TemporaryDirectory() as beside:
-            numbers = Path(beside, "samples.txt")
+        aside = Path(tempfile.gettempdir())
+        with written(model, self._tokenizer, folder) as path, passing_folder(aside) as beside:
+            numbers = beside / "samples.txt"
             numbers.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
             result = self._parsed(self._program.run({"path": path, "samples": numbers}))
         return {self.name: {metric: self._scores(metric, value, rows) for metric, value in result.items()}}

@@ -17,6 +17,7 @@ from ._images.extractor import Extractor
 from ._images.generation import Generation
 from ._images.manifold import precision, recall
 from ._images.reference import Reference, reference_of
+from ._options import at_least, chosen
 from ._scoring import device_of, undisturbed
 from .evaluator import Evaluator, IntArray, Scores
 from .statistics.scores import MetricScores
@@ -75,10 +76,10 @@ class FrechetEvaluator(Evaluator):
             InputError: no such function, an unknown metric, a number out of range, or labels without classes.
         """
         super().__init__(name)
-        self._metrics = {metric: _direction(name, metric) for metric in metrics}
-        _require(name, 1, metrics=len(metrics), samples=samples, neighbours=neighbours, batch_size=batch_size)
-        _require(name, 1, classes=1 if classes is None else classes, shape=min(shape, default=1))
-        _require(name, 0, seed=seed)
+        self._metrics = chosen(name, metrics, _METRICS)
+        at_least(1, name, samples=samples, neighbours=neighbours, batch_size=batch_size)
+        at_least(1, name, classes=classes, shape=min(shape, default=1))
+        at_least(0, name, seed=seed)
         for key in arguments or {}:
             if key not in _FUNCTIONS:
                 raise InputError(f"evaluator '{name}' has no arguments for '{key}'; {nearest(key, _FUNCTIONS)}")
@@ -156,15 +157,3 @@ class FrechetEvaluator(Evaluator):
         if metric == "precision":
             return precision(points, reference.points, reference.reach)
         return recall(points, reference.points, self._neighbours)
-
-
-def _direction(name: str, metric: str) -> bool:
-    if metric not in _METRICS:
-        raise InputError(f"evaluator '{name}' has no metric '{metric}'; {nearest(metric, _METRICS)}")
-    return _METRICS[metric]
-
-
-def _require(name: str, least: int, **numbers: int) -> None:
-    for key, number in numbers.items():
-        if number < least:
-            raise InputError(f"evaluator '{name}': {key} = {number}; give {least} or more")

@@ -57,11 +57,11 @@ class ImageClassificationEvaluator(Classification):
             InputError: the data cannot be read, or an option is out of range.
         """
         super().__init__(name, metrics, batch_size, [name], labelled=label is not None)
-        found = read_columns(f"evaluator '{name}'", dataset, [image, *([label] if label else [])])
+        found = read_columns(f"evaluator '{name}'", dataset, [image, *([] if label is None else [label])])
         self.images = call_user(f"evaluator '{name}': opening images", _opened, images=found.values[image])
         self.processor, self.head = processor, head
         self._head: Head | None = None
-        self._raw = list(found.values[label]) if label else [0] * len(self.images)
+        self._raw = [0] * len(self.images) if label is None else list(found.values[label])
         self._classes = found.classes.get(label or "", ())
         self._table: Table | None = None
         self._settings: Mapping[str, Any] = {}

@@ -16,6 +16,7 @@ from ._answering.generating import Sampling
 from ._answering.rated import AnsweringEvaluator
 from ._declared import Declared
 from ._digest import digest
+from ._programs.passing_folder import passing_folder
 from ._programs.process import Program
 from ._texts.answers import Answer, write_answers
 from .statistics.scores import FloatArray
@@ -77,8 +78,8 @@ class JudgeEvaluator(AnsweringEvaluator):
         Raises:
             TrialError: the program failed, took too long, or did not print one rating per answer.
         """
-        with tempfile.TemporaryDirectory(prefix="mergesearch-") as folder:
-            path = Path(folder, "answers.jsonl")
+        with passing_folder(Path(tempfile.gettempdir())) as folder:
+            path = folder / "answers.jsonl"
             write_answers(path, answers)
             stdin = "" if self._program.mentions("path") else path.read_text(encoding="utf-8")
             lines = self._program.run({"path": path}, stdin).split("\n")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._digest import digest
+from ._options import at_least
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
 from ._scratch import scratch_tensor
@@ -45,8 +46,8 @@ class KLDivergenceEvaluator(Evaluator):
             InputError: the file is missing, empty, not UTF-8 or has a bad line, or a number is out of range.
         """
         super().__init__(name)
-        if window < 2 or batch_size < 1:
-            raise InputError(f"evaluator '{name}': window = {window}, batch_size = {batch_size}; give 2 and 1 or more")
+        at_least(2, name, window=window)
+        at_least(1, name, batch_size=batch_size)
         self.window, self.batch_size, self.chat = window, batch_size, apply_chat_template
         path = Path(file).expanduser()
         self._answers = read_answers(path) if path.suffix == ".jsonl" else []

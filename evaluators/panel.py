@@ -1,4 +1,4 @@
-"""Several evaluators as one, built from the run's configuration."""
+"""Several evaluators as one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..errors import InputError, TrialError, nearest
-from ..plugins import call_user, load_plugin, plugin_names
+from ..errors import InputError, nearest
+from ..plugins import call_user
+from ._contract import checked, naming
 from ._digest import digest
-from ._options import check_options
 from .evaluator import Evaluator, IntArray, Scores
 from .statistics.scores import MetricScores, require_finite
 
@@ -27,7 +27,8 @@ class Panel:
             InputError: from an evaluator, or two of them have a task of the same name.
         """
         for evaluator in self.evaluators:
-            call_user(f"preparing evaluator '{evaluator.name}'", partial(evaluator.prepare, model, tokenizer))
+            what, name = f"preparing evaluator '{evaluator.name}'", evaluator.name
+            naming(name, partial(call_user, what, partial(evaluator.prepare, model, tokenizer)))
         self._owners()
 
     def tasks(self) -> dict[str, int]:
@@ -80,7 +81,7 @@ class Panel:
         for evaluator in self.evaluators:
             wanted = {task: indices for task, indices in samples.items() if owners[task] is evaluator}
             if wanted:
-                found.update(_checked(evaluator, wanted, evaluator.score(model, wanted)))
+                found.update(checked(evaluator, wanted, evaluator.score(model, wanted)))
         return {task: found[task] for task in samples}
 
     def differentiable(self) -> dict[str, tuple[str, ...]]:
@@ -112,18 +113,6 @@ class Panel:
         return owners
 
 
-def build_evaluators(config: Mapping[str, Mapping[str, Any]]) -> Panel:
-    """Build a panel from `{name: {kind: lm_eval, tasks: [...], ...}}`; no data is loaded yet.
-
-    Raises:
-        InputError: no evaluator, a missing or unknown kind, an unknown option (names the nearest), a missing one,
-            or one of another type than it should be.
-    """
-    if not config:
-        raise InputError("no evaluators are configured; give at least one, such as {quality: {kind: lm_eval, ...}}")
-    return Panel([_build(name, options) for name, options in config.items()])
-
-
 def find_metric(metrics: Mapping[str, Mapping[str, bool]], reference: str) -> tuple[str, str]:
     """Resolve an objective's `task/metric` to (task, metric); a task's own name may contain slashes.
 
@@ -139,46 +128,3 @@ def find_metric(metrics: Mapping[str, Mapping[str, bool]], reference: str) -> tu
     if metric not in metrics[task]:
         raise InputError(f"task '{task}' has no metric '{metric}'; {nearest(metric, metrics[task])}")
     return task, metric
-
-
-def _build(name: str, config: Mapping[str, Any]) -> Evaluator:
-    options = dict(config)
-    if "kind" not in options:
-        known = ", ".join(plugin_names(_room(), Evaluator))
-        raise InputError(f"evaluator '{name}' has no kind; give it one of: {known}, or module:Name")
-    kind = load_plugin(options.pop("kind"), _room(), Evaluator)
-    check_options(name, kind, options)
-    return call_user(f"evaluator '{name}'", partial(kind, name, **options))  # type: ignore[no-any-return]
-
-
-def _room() -> str:
-    return __package__ or __name__.rpartition(".")[0]
-
-
-def _checked(evaluator: Evaluator, wanted: Mapping[str, IntArray], scores: Scores) -> Scores:
-    """Hold an evaluator to its contract before its scores are recorded."""
-    declared = evaluator.metrics()
-    for task, indices in wanted.items():
-        missing = set(declared[task]) - set(scores.get(task) or {})
-        if missing:
-            raise TrialError(f"evaluator '{evaluator.name}' returned no {', '.join(sorted(missing))} for task '{task}'")
-        for metric, one in scores[task].items():
-            _require_scores(task, metric, one, declared[task])
-            _require_count(f"{task}/{metric}", one, len(indices))
-            require_finite(task, metric, one)
-    return {task: dict(scores[task]) for task in wanted}
-
-
-def _require_scores(task: str, metric: str, scores: Any, declared: Mapping[str, bool]) -> None:
-    if metric not in declared:
-        raise TrialError(
-            f"{task}/{metric} was returned, which is none of the task's metrics; {nearest(metric, declared)}"
-        )
-    if not isinstance(scores, MetricScores):
-        kind = type(scores).__name__
-        raise TrialError(f"{task}/{metric} is a {kind}, not scores of samples; make them with MetricScores.mean")
-
-
-def _require_count(name: str, scores: MetricScores, count: int) -> None:
-    if scores.samples is not None and len(scores.samples) != count:
-        raise TrialError(f"{name} has {len(scores.samples)} values for {count} samples; return one per sample")

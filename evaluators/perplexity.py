@@ -8,10 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, nearest
+from ..errors import InputError
 from ._digest import digest
 from ._labelled.batched import Batched
 from ._labelled.dataset import Table
+from ._options import at_least, chosen
 from ._outputs import logits_of
 from ._scoring import device_of, undisturbed
 from ._texts.windows import read_text, windows_of
@@ -56,13 +57,11 @@ class PerplexityEvaluator(Batched):
             InputError: the file is missing, empty or not UTF-8, a number is out of range, or a metric is unknown.
         """
         super().__init__(name)
-        if window < 2 or batch_size < 1:
-            raise InputError(f"evaluator '{name}': window = {window}, batch_size = {batch_size}; give 2 and 1 or more")
-        for metric in metrics:
-            if metric not in _METRICS:
-                raise InputError(f"evaluator '{name}' has no metric '{metric}'; {nearest(metric, _METRICS)}")
+        at_least(2, name, window=window)
+        at_least(1, name, batch_size=batch_size)
+        self._metrics = chosen(name, metrics, _METRICS)
         self._text = read_text(name, file)
-        self.window, self.batch_size, self._names = window, batch_size, tuple(metrics)
+        self.window, self.batch_size = window, batch_size
         self._windows: Table | None = None
 
     def prepare(self, model: Any, tokenizer: Any | None) -> None:
@@ -83,7 +82,7 @@ class PerplexityEvaluator(Batched):
 
     def metrics(self) -> dict[str, dict[str, bool]]:
         """The chosen ones; lower is better."""
-        return {self.name: dict.fromkeys(self._names, False)}
+        return {self.name: dict.fromkeys(self._metrics, False)}
 
     def batches(self, task: str, rows: IntArray, device: Any) -> Iterator[tuple[IntArray, Any]]:
         """Cut windows into batches of one shape: (places in `rows` that come first in it, tokens)."""
@@ -93,8 +92,8 @@ class PerplexityEvaluator(Batched):
         """Score `model` on windows: perplexity = exp(Σ nll / Σ tokens), loss = Σ nll / Σ tokens."""
         import torch
 
-        rows, chosen = np.asarray(samples[self.name]), {name: _METRICS[name] for name in self._names}
-        kinds = list(dict.fromkeys(kind for kind, _ in chosen.values()))
+        rows = np.asarray(samples[self.name])
+        kinds = list(dict.fromkeys(kind for kind, _ in self._metrics.values()))
         with undisturbed(model):
             found = torch.cat(list(self._sums(model, kinds, rows)), dim=1).cpu().double().numpy()
         # All windows are of one length, so that means per token are plain means of theirs.
@@ -105,13 +104,13 @@ class PerplexityEvaluator(Batched):
                 name: MetricScores.mean(means[kind])
                 if link == "identity"
                 else MetricScores.weighted(means[kind], ones, link)
-                for name, (kind, link) in chosen.items()
+                for name, (kind, link) in self._metrics.items()
             }
         }
 
     def differentiable(self) -> dict[str, Sequence[str]]:
         """`loss`, and `entropy` where it is among the metrics."""
-        return {self.name: ("loss", *(("entropy",) if "entropy" in self._names else ()))}
+        return {self.name: ("loss", *(("entropy",) if "entropy" in self._metrics else ()))}
 
     def backward(self, model: Any, task: str, metric: str, samples: IntArray) -> MetricScores:
         """Score `loss` or `entropy` and differentiate it, batch by batch."""
@@ -125,7 +124,7 @@ class PerplexityEvaluator(Batched):
     def fingerprint(self) -> str:
         """Hash (hexadecimal) of the options and the file's text, and of its tokens once they are known."""
         windows = None if self._windows is None else self._windows.inputs
-        return digest("perplexity", self._text, self.window, self.batch_size, list(self._names), windows)
+        return digest("perplexity", self._text, self.window, self.batch_size, list(self._metrics), windows)
 
     def _prepared(self) -> Table:
         if self._windows is None:

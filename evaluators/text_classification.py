@@ -13,6 +13,7 @@ from ._labelled.classification import Array, Classification
 from ._labelled.columns import Where, read_columns
 from ._labelled.head import Head
 from ._labelled.labels import class_numbers
+from ._options import at_least
 from ._scoring import undisturbed
 from ._texts.tokenised import Texts, tokenise
 from .evaluator import IntArray
@@ -54,13 +55,14 @@ class TextClassificationEvaluator(Classification):
             InputError: the data cannot be read, or an option is out of range.
         """
         super().__init__(name, metrics, batch_size, [name], labelled=label is not None)
+        at_least(1, name, max_length=max_length)
         columns = [text] if isinstance(text, str) else list(text)
         if len(columns) not in (1, 2):
             raise InputError(f"evaluator '{name}': text = {columns}; name one column, or the two of a pair")
-        found = read_columns(f"evaluator '{name}'", dataset, [*columns, *([label] if label else [])])
+        found = read_columns(f"evaluator '{name}'", dataset, [*columns, *([] if label is None else [label])])
         self.texts = [[str(value) for value in found.values[column]] for column in columns]
         self.max_length, self.head = max_length, head
-        self._raw = list(found.values[label]) if label else [0] * len(self.texts[0])
+        self._raw = [0] * len(self.texts[0]) if label is None else list(found.values[label])
         self._classes = found.classes.get(label or "", ())
         self._numbers: Array | None = None
         self._tokens = Texts(())

@@ -1,4 +1,4 @@
-"""Reads a YAML file; a key given twice is an error, not the last one's victory."""
+"""Reads a YAML file whose keys are text; one given twice is an error, not the last one's victory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ import yaml
 
 from ..errors import InputError
 
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML's safe loader, which would otherwise keep the last of several values without a word."""
+
+class _TextKeys(yaml.SafeLoader):
+    """PyYAML's safe loader, which would otherwise keep the last of several values, and read a key `on` as True."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Build a mapping whose keys all differ."""
+        """Build a mapping whose keys are text, and all differ."""
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            if isinstance(key_node, yaml.ScalarNode):
+                key_node.tag = _TEXT
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 line = key_node.start_mark.line + 1
@@ -33,7 +39,7 @@ def read_yaml(path: Path) -> Any:
         InputError: no such file, no valid YAML, or a key given twice.
     """
     try:
-        return _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
+        return _TextKeys(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError as error:
         raise InputError(f"no file '{path}'; write one with: mergesearch init MODELS...") from error
     except IsADirectoryError as error:

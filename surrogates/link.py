@@ -19,6 +19,7 @@ from .warp import FloatArray, Warp, warp_of
 SHARES = (0.0, 0.5, 0.9)
 FOLDS = 10
 RIDGE = 1e-3
+LEAST = 1e-300  # positive loss: predicted ones may be 0 or below
 WIDEST = 60.0  # log losses between which an inverse is sought
 
 
@@ -55,6 +56,7 @@ class MonotoneLink(BaseEstimator):  # type: ignore[misc]
         warp: warp of the metric, `logit` for accuracies.
 
     Attributes:
+        shift_: what is added to a loss before its logarithm: 0, or, where a loss is 0, a tenth of the least other one.
         steepness_: slope of the line, latent units per unit of log loss; its sign is that of `increasing`.
         share_: the bend's share.
         warp_: the warp, a `Warp`.
@@ -64,12 +66,16 @@ class MonotoneLink(BaseEstimator):  # type: ignore[misc]
         self.trials, self.increasing, self.warp = trials, increasing, warp
 
     def fit(self, losses: ArrayLike, metric: ArrayLike) -> Self:
-        """Fit to the losses (positive) and the metrics of the evaluated points, `points` each.
+        """Fit to the losses (zero or more) and the metrics of the evaluated points, `points` each.
 
         Raises:
-            InputError: a loss is not positive, the two have different lengths, or the warp has no value for a metric.
+            InputError: a loss is negative, the two have different lengths, or the warp has no value for a metric.
         """
-        u, y = _log(losses), column_or_1d(metric, dtype=np.float64)
+        values, y = column_or_1d(losses, dtype=np.float64), column_or_1d(metric, dtype=np.float64)
+        if not (values >= 0.0).all():
+            raise InputError(f"loss {values[~(values >= 0.0)][0]:g} is negative; the link is a curve in log loss")
+        self.shift_ = 0.0 if values.all() else 0.1 * float(values.min(initial=1.0, where=values > 0.0))
+        u = self._log(values)
         if len(u) != len(y) or not len(u):
             raise InputError(f"{len(u)} losses and {len(y)} metrics; give one of each per evaluated point")
         self.warp_: Warp = warp_of(self.warp)
@@ -85,7 +91,7 @@ class MonotoneLink(BaseEstimator):  # type: ignore[misc]
     def latent(self, losses: ArrayLike) -> FloatArray:
         """The metric before its warp, float64, `points`; strictly monotone in the loss."""
         check_is_fitted(self)
-        return self._curve(_log(losses))
+        return self._curve(self._log(losses))
 
     def predict(self, losses: ArrayLike) -> FloatArray:
         """The metric expected at these losses, float64, `points`."""
@@ -101,7 +107,7 @@ class MonotoneLink(BaseEstimator):  # type: ignore[misc]
             middle = 0.5 * (low + high)
             before = (self._curve(middle) < wanted) == self.increasing
             low, high = np.where(before, middle, low), np.where(before, high, middle)
-        return np.asarray(np.exp(low))
+        return np.asarray(np.exp(low) - self.shift_)
 
     def _errors(self, u: FloatArray, y: FloatArray) -> FloatArray:
         """Cross-validated squared error of each share, `shares`; the folds take the sorted losses in turn."""
@@ -128,9 +134,6 @@ class MonotoneLink(BaseEstimator):  # type: ignore[misc]
         steepness = sign * max(sign * float(slope), RIDGE)
         return Curve(float(height), steepness, float(u.mean()), knots[apart], steps.x[starts][apart])
 
-
-def _log(losses: ArrayLike) -> FloatArray:
-    values = column_or_1d(losses, dtype=np.float64)
-    if not (values > 0.0).all():
-        raise InputError(f"loss {values[~(values > 0.0)][0]:g} is not positive; the link is a curve in log loss")
-    return np.asarray(np.log(values), dtype=np.float64)
+    def _log(self, losses: ArrayLike) -> FloatArray:
+        shifted = np.maximum(column_or_1d(losses, dtype=np.float64), 0.0) + self.shift_
+        return np.asarray(np.log(np.maximum(shifted, LEAST)), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,12 +42,16 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if min(self.samples, self.max_new_tokens, self.batch_size) < 1 or min(self.temperature, self.seed) < 0:
-            raise InputError(
-                f"{self} cannot be drawn; give 1 or more of each number, and no negative temperature or seed"
-            )
+        least = {"samples": 1, "seed": 0, "max_new_tokens": 1, "temperature": 0, "batch_size": 1}
+        for key, low in least.items():
+            value = getattr(self, key)
+            if not low <= value < math.inf:
+                what = "answers per prompt" if key == "samples" else key
+                raise InputError(f"{what} = {value}; give {low} or more")
         if self.temperature == 0 and self.samples > 1:
-            raise InputError(f"{self.samples} samples at temperature 0 are all alike; give 1, or a higher temperature")
+            raise InputError(
+                f"{self.samples} answers per prompt at temperature 0 are all alike; ask for 1, or raise the temperature"
+            )
 
 
 class Prompts:

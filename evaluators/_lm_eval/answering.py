@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ...errors import TrialError
+from .abilities import abilities_of
 from .generations import Generations
 from .library import Library
 from .likelihoods import Likelihoods
@@ -41,7 +42,10 @@ class Answering:
         Raises:
             InputError: a continuation that cannot be scored.
         """
-        own: tuple[Way, ...] = (Likelihoods(model), Generations(model)) if model.backend == "causal" else ()
+        own: tuple[Way, ...] = ()
+        if model.backend == "causal":
+            abilities = abilities_of(model.model)
+            own = Likelihoods(model, abilities), Generations(model, abilities)
         self._all, self._ways = requests, (*own, Library())
         self._plans = OrderedDict[Any, list[tuple[list[Any], Run]]]()
         self._taken: dict[int, Way] = {

@@ -1,4 +1,4 @@
-"""Greedy answers by the model's own `generate`: prompts encoded once, in batches that end with their last row."""
+"""Greedy `generate_until` requests: prompts encoded and put into batches once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import torch
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 
+from .abilities import Abilities
+from .greedy import Batch, Endings, answers, plan_batch
 from .model import HarnessModel
-from .stops import StopTexts
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}  # what a greedy request may say
+# Bytes of keys and values that may stand together, whatever the batch size: a step with many rows of a small model
+# takes little longer than one with few. Of a model of a billion weights this is about its largest batch's share.
+_LITTLE = 1 << 28
 
 
 class Prompt(NamedTuple):
@@ -40,9 +43,9 @@ class Generations:
     how long the others take, and is the one that lm-eval gets with a batch of one.
     """
 
-    def __init__(self, model: HarnessModel) -> None:
-        """Remember the model that turns requests into tokens."""
-        self._model = model
+    def __init__(self, model: HarnessModel, abilities: Abilities) -> None:
+        """Remember the model that turns requests into tokens, and what it allows."""
+        self._model, self._abilities = model, abilities
         self._prompts: dict[int, Prompt] = {}
 
     def take(self, request: Any) -> bool:
@@ -53,7 +56,8 @@ class Generations:
         settings = normalize_gen_kwargs(options, self._model.max_gen_toks)
         length = settings["max_gen_toks"]
         room = self._model.max_length - length
-        if settings["do_sample"] or set(settings) - _GREEDY or room <= 0:
+        beams = self._model.model.generation_config.num_beams or 1
+        if settings["do_sample"] or set(settings) - _GREEDY or beams > 1 or room <= 0:
             return False
         ids, _ = self._model.tok_batch_encode([text], left_truncate_len=room)
         stops = handle_stop_sequences(settings["until"], _end_text(self._model))
@@ -65,55 +69,52 @@ class Generations:
         prompts = [self._prompts[id(request)] for request in requests]
         # As many tokens as `batch_size` of the longest take, whatever is asked, so that memory is the same.
         budget = self._model.batch_size * max(prompt.size for prompt in self._prompts.values())
+        kept = self._abilities.kept
+        room = budget if kept is None else max(budget, _LITTLE // kept.bytes)
         batches: list[list[int]] = []
         for number in sorted(range(len(prompts)), key=lambda one: prompts[one].order):
-            if not batches or not _joins(prompts[number], [prompts[one] for one in batches[-1]], budget):
+            joins = batches and len(batches[-1]) < budget  # a step reads a token of each
+            if not joins or not _joins(prompts[number], [prompts[one] for one in batches[-1]], room):
                 batches.append([])
             batches[-1].append(number)
-        return partial(_responses, requests=requests, prompts=prompts, batches=batches)
+        planned = [self._planned(prompts, batch, budget) for batch in batches]
+        return partial(self._responses, requests=requests, prompts=prompts, batches=planned)
+
+    def _planned(self, prompts: Sequence[Prompt], numbers: Sequence[int], budget: int) -> tuple[list[int], Batch]:
+        """The number of the prompt of each row, and the batch."""
+        order, batch = plan_batch([prompts[one].tokens for one in numbers], budget, self._abilities)
+        return [numbers[place] for place in order], batch
+
+    def _responses(
+        self,
+        model: HarnessModel,
+        requests: Sequence[Any],
+        prompts: Sequence[Prompt],
+        batches: Sequence[tuple[list[int], Batch]],
+    ) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in requests]
+        for numbers, batch in batches:
+            some = [prompts[number] for number in numbers]
+            for number, answer in zip(numbers, self._texts(model, batch, some), strict=True):
+                found[number] = [answer] * requests[number].repeats
+        return found
+
+    def _texts(self, model: HarnessModel, batch: Batch, prompts: Sequence[Prompt]) -> list[str]:
+        ends, stops = _ends(model), list(prompts[0].stops)
+        texts = [text for text in stops if text != _end_text(model)]
+        longest = Endings(ends, texts, max(prompt.length for prompt in prompts))
+        found = answers(model.model, model.tokenizer, batch, self._abilities, longest)
+        rows = [_until_end(row[: prompt.length], ends) for row, prompt in zip(found, prompts, strict=True)]
+        decoded = model.tokenizer.batch_decode(rows, skip_special_tokens=True)
+        return [postprocess_generated_text(text, stops, None) for text in decoded]
 
 
-def _joins(prompt: Prompt, batch: Sequence[Prompt], budget: int) -> bool:
+def _joins(prompt: Prompt, batch: Sequence[Prompt], room: int) -> bool:
     """Whether a prompt, the next in order, may stand in the same batch."""
     first = batch[0]
     alike = prompt.stops == first.stops and 2 * prompt.length >= first.length  # else most of its steps were for others
     longest = max(len(prompt.tokens), *(len(one.tokens) for one in batch)) + first.length
-    return alike and (len(batch) + 1) * longest <= budget
-
-
-def _responses(
-    model: HarnessModel, requests: Sequence[Any], prompts: Sequence[Prompt], batches: Sequence[Sequence[int]]
-) -> list[list[str]]:
-    found: list[list[str]] = [[] for _ in requests]
-    for batch in batches:
-        for number, answer in zip(batch, _answers(model, [prompts[one] for one in batch]), strict=True):
-            found[number] = [answer] * requests[number].repeats
-    return found
-
-
-def _answers(model: HarnessModel, prompts: Sequence[Prompt]) -> list[str]:
-    width, length, stops = max(len(one.tokens) for one in prompts), prompts[0].length, list(prompts[0].stops)
-    ids, attended = torch.zeros((2, len(prompts), width), dtype=torch.int64)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt.tokens) :] = torch.tensor(prompt.tokens)
-        attended[row, width - len(prompt.tokens) :] = 1
-    ends = _ends(model)
-    texts = [text for text in stops if text != _end_text(model)]
-    found = model.model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=attended.to(model.device),
-        max_length=width + length,
-        do_sample=False,
-        use_cache=True,
-        eos_token_id=ends,
-        pad_token_id=model.tokenizer.pad_token_id,
-        stopping_criteria=[StopTexts(model.tokenizer, texts, width)] if texts else None,
-    )
-    rows = [
-        _until_end(row[: prompt.length], ends) for row, prompt in zip(found[:, width:].tolist(), prompts, strict=True)
-    ]
-    decoded = model.tokenizer.batch_decode(rows, skip_special_tokens=True)
-    return [postprocess_generated_text(text, stops, None) for text in decoded]
+    return alike and (len(batch) + 1) * longest <= room
 
 
 def _until_end(tokens: list[int], ends: Sequence[int]) -> list[int]:

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
-from .abilities import abilities_of
+from .abilities import Abilities
 from .batches import Batch, likelihoods, plan_batches
 from .model import HarnessModel
 from .packing import Budget
@@ -19,9 +19,9 @@ _ROLLING = "loglikelihood_rolling"
 class Likelihoods:
     """Answers `loglikelihood` requests, of which multiple choices are made, and rolling ones, of causal models."""
 
-    def __init__(self, model: HarnessModel) -> None:
-        """Remember the model that turns requests into tokens, and try out what it allows."""
-        self._model, self._abilities = model, abilities_of(model.model)
+    def __init__(self, model: HarnessModel, abilities: Abilities) -> None:
+        """Remember the model that turns requests into tokens, and what it allows."""
+        self._model, self._abilities = model, abilities
         self._pieces: dict[int, list[Piece]] = {}
 
     def take(self, request: Any) -> bool:

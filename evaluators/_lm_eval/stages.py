@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,3 +77,11 @@ def cuts(shared: IntArray, until: int, width: int, per_pass: float) -> list[int]
         found.append(int(places[number]))
         number = before[number]
     return found[::-1]
+
+
+def whole(stages: Sequence[Stage]) -> IntArray:
+    """All that each row of the last stage goes on from, and itself: int64, `rows x width`."""
+    tokens = stages[0].tokens
+    for stage in stages[1:]:
+        tokens = np.concatenate([tokens[stage.parents], stage.tokens], axis=1)
+    return tokens

@@ -35,6 +35,12 @@ class StopTexts(StoppingCriteria):  # type: ignore[misc, unused-ignore]  # the l
             self._done[row] = settled(self._decoded(answers[row : row + 1])[0], self._texts)
         return self._done.to(input_ids.device)
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """From now on, be asked of these rows alone."""
+        if self._done is not None:
+            self._done = self._done[list(rows)]
+            self._near = {new for new, old in enumerate(rows) if old in self._near}
+
     def _decoded(self, rows: torch.Tensor) -> list[str]:
         texts: list[str] = self._tokenizer.batch_decode(rows, skip_special_tokens=True)
         return texts

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import InputError, TrialError
+from .last_wish import last_wish
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Program:
     def run(self, places: Mapping[str, Path], stdin: str = "") -> str:
         """Run it once and return what it wrote to its standard output.
 
-        It leads a process group of its own, which is killed when time is up or the run is interrupted.
+        It leads a process group of its own, which is killed when time is up, or the run is interrupted or killed.
 
         Args:
             places: placeholder -> the path to put in its place.
@@ -107,7 +108,8 @@ class Program:
         except OSError as error:
             raise TrialError(f"evaluator '{self.name}': {self} cannot be started ({error.strerror})") from error
         try:
-            return process.wait(self.timeout)
+            with last_wish('kill -s KILL -- "-$1"', str(process.pid)):
+                return process.wait(self.timeout)
         except subprocess.TimeoutExpired:
             return None
         finally:

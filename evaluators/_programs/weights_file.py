@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import TrialError
 from .._quiet import without_bars
+from .passing_folder import passing_folder
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own is made in it
 _SLACK = 64 * 2**20  # bytes for configuration, tokenizer and headers
@@ -20,7 +21,7 @@ _SHARD = "2GB"  # of which a copy is made while it is written
 
 @contextmanager
 def written(model: Any, tokenizer: Any | None, folder: bool) -> Iterator[Path]:
-    """Write the weights that `model` (torch.nn.Module) shows; they are gone at the end of the `with`.
+    """Write the weights that `model` (torch.nn.Module) shows; they go at the end of the `with`, or of the process.
 
     Args:
         model: of transformers (or diffusers), where a folder is wanted.
@@ -33,17 +34,17 @@ def written(model: Any, tokenizer: Any | None, folder: bool) -> Iterator[Path]:
     Raises:
         TrialError: there is no room.
     """
-    with tempfile.TemporaryDirectory(prefix="mergesearch-", dir=roomy(bytes_of(model))) as name:
+    with passing_folder(roomy(bytes_of(model))) as own:
         if folder:
             with without_bars():
-                model.save_pretrained(name, max_shard_size=_SHARD)
+                model.save_pretrained(own, max_shard_size=_SHARD)
             if tokenizer is not None:
-                tokenizer.save_pretrained(name)
-            yield Path(name)
+                tokenizer.save_pretrained(own)
+            yield own
         else:
             from safetensors.torch import save_file
 
-            path = Path(name, "model.safetensors")
+            path = own / "model.safetensors"
             save_file({key: tensor.contiguous() for key, tensor in _stored(model).items()}, path)
             yield path
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from .json_lines import read_json_lines, read_utf8
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_answers(path: Path) -> list[Answer]:
         Answer(
             _text(path, number, line, "prompt"), _text(path, number, line, "response"), bool(line.get("ended", True))
         )
-        for number, line in _json_lines(path)
+        for number, line in read_json_lines(path)
     ]
     if not answers:
         raise InputError(f"'{path}' has no answers; give a file with some")
@@ -69,9 +70,9 @@ def read_prompts(path: Path) -> list[str]:
         InputError: no such file, a line without a prompt (names it), or no prompts.
     """
     if path.suffix == ".jsonl":
-        prompts = [_text(path, number, line, "prompt") for number, line in _json_lines(path)]
+        prompts = [_text(path, number, line, "prompt") for number, line in read_json_lines(path)]
     else:
-        prompts = [line for line in _content(path).splitlines() if line.strip()]
+        prompts = [line for line in read_utf8(path).splitlines() if line.strip()]
     if not prompts:
         raise InputError(f"'{path}' has no prompts; give a file with some")
     return prompts
@@ -105,31 +106,7 @@ def tokens_of(tokenizer: Any, answer: Answer, chat: bool) -> Tokens:
     return Tokens(whole, max(1, min(same, len(whole))))
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_content(path).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(
-                f"line {number} of '{path}' is no JSON ({error.msg}); write one object per line"
-            ) from error
-        if not isinstance(content, dict):
-            raise InputError(f"line {number} of '{path}' is {line.strip()[:40]!r}; write an object with a prompt")
-        yield number, content
-
-
 def _text(path: Path, number: int, line: dict[str, Any], key: str) -> str:
     if not isinstance(line.get(key), str):
         raise InputError(f"line {number} of '{path}' has no text under '{key}'; its keys are {', '.join(line)}")
     return str(line[key])
-
-
-def _content(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(f"no file '{path}'; check the path, which is relative to the current folder")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"'{path}' is not UTF-8 text ({error}); convert it") from error

@@ -13,11 +13,6 @@ from ..plan import Plan
 
 Row = Mapping[Any, Any]
 
-LEGEND = (
-    "scores of held-out samples ± standard error; (scores) and 'searched' of search samples\n"
-    "against winner: is its mean worse, better, or within noise (tie)? paired, 95 %\n"
-    "tied with: others of the front that differ in no objective"
-)
 _SOME = 6  # tied trials that are named; front.csv names them all
 
 
@@ -44,8 +39,8 @@ def brief(table: pd.DataFrame, plan: Plan, front: int) -> pd.DataFrame:
 def glance(table: pd.DataFrame, plan: Plan, front: int) -> pd.DataFrame:
     """What a terminal has room for: every objective's held-out score, the weighted means, and ties.
 
-    A score in brackets is of search samples: that trial was not re-scored. The error is one standard error.
-    The arguments are those of `brief`.
+    A score in brackets is of search samples: that trial was not re-scored. All have one standard error. With one
+    objective the mean is no column of its own. The arguments are those of `brief`.
     """
     rows = table.to_dict("records")
     metrics = {objective.metric for objective in plan.objectives.each}
@@ -53,13 +48,10 @@ def glance(table: pd.DataFrame, plan: Plan, front: int) -> pd.DataFrame:
     for objective in plan.objectives.each:
         title = objective.task if len(metrics) == 1 else objective.name
         shown[title] = [_short_cell(row, objective.name) for row in rows]
-    if "mean held-out" in table:
-        pairs = zip(table["mean held-out"], table["mean held-out se"], strict=True)
-        shown["mean"] = [f"{value:.3f} ± {error:.3f}" if np.isfinite(value) else "" for value, error in pairs]
+    if "mean held-out" in table and len(plan.objectives.each) > 1:
+        shown["mean"] = [_with_error(row, "mean held-out") for row in rows]
     if "mean" in table:
-        shown["searched"] = [
-            f"{row['mean']:.3f}{part(row['samples'])}" if np.isfinite(row["mean"]) else "" for row in rows
-        ]
+        shown["searched"] = [_with_error(row, "mean") + part(row["samples"]) for row in rows]
     return _with_ties(shown, table, front, named=0)
 
 
@@ -98,7 +90,10 @@ def _cell(row: Row, name: str) -> str:
 
 
 def _short_cell(row: Row, name: str) -> str:
-    held_out = row.get(f"{name} held-out", np.nan)
-    if np.isfinite(held_out):
-        return f"{held_out:.3f}"
-    return f"({row[name]:.3f}{part(row['samples'])})" if np.isfinite(row[name]) else ""
+    if np.isfinite(row.get(f"{name} held-out", np.nan)):
+        return _with_error(row, f"{name} held-out")
+    return f"({_with_error(row, name)}{part(row['samples'])})" if np.isfinite(row[name]) else "failed"
+
+
+def _with_error(row: Row, name: str) -> str:
+    return f"{row[name]:.3f} ± {row[f'{name} se']:.3f}" if np.isfinite(row[name]) else ""

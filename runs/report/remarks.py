@@ -6,14 +6,26 @@ import pandas as pd
 
 from ..outcome.results import Results
 from ..outcome.separation import summary, warnings
+from ..plan import Plan
 
 
-def remarks(trials: pd.DataFrame, results: Results | None) -> list[str]:
+def remarks(plan: Plan, trials: pd.DataFrame, results: Results | None) -> list[str]:
     """What is said below a terminal's tables beside the verdict, line by line."""
     lines = [racing(trials)]
     if results is not None:
-        lines = [results.optimism, *lines, summary(results.signals), *warnings(results.signals, "candidates")]
+        unequal = [weights(plan, results)] if len(set(results.weights)) > 1 else []
+        lines = [results.optimism, *unequal, *lines, summary(results.signals)]
+        lines += warnings(results.signals, "candidates")
     return [line for line in lines if line]
+
+
+def weights(plan: Plan, results: Results) -> str:
+    """What the objectives' mean is made of, in one line."""
+    pairs = zip(plan.objectives.each, results.weights, strict=True)
+    falling = plan.objectives.mean_sign < 0  # the mean is shown such that higher is better
+    return "Weights of the mean: " + ", ".join(
+        f"{one.name} {'-' if falling and not one.maximize else ''}{weight:.3g}" for one, weight in pairs
+    )
 
 
 def racing(trials: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ from ..folder import write_atomically
 from ..outcome.results import Results
 from ..plan import Plan
 from .figures import figures
-from .remarks import racing
+from .remarks import racing, weights
 from .report_tables import other_trials, whole_trials
 
 _PAGE = """<!doctype html>
@@ -60,9 +60,7 @@ def _summary(plan: Plan, trials: pd.DataFrame, results: Results | None) -> str:
     if results and results.optimism:
         lines.append(f"<p>{html.escape(results.optimism)}</p>")
     if results:
-        pairs = zip(plan.objectives.names, results.weights, strict=True)
-        weights = ", ".join(f"{name} {weight:.3g}" for name, weight in pairs)
-        lines.append(f"<p>Weights of the mean: {html.escape(weights)}.</p>")
+        lines.append(f"<p>{html.escape(weights(plan, results))}.</p>")
     said = [f"{plan.choice}." if plan.choice else "", racing(trials)]
     lines += [f"<p>{html.escape(line)}</p>" for line in said if line]
     lines.append(

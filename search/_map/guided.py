@@ -83,7 +83,7 @@ def _link(guide: FloatArray, losses: FloatArray, metric: Metric) -> MonotoneLink
     if np.array_equal(guide, losses):
         return None
     link = MonotoneLink(trials=metric.trials, increasing=metric.sign > 0, warp=metric.warp.name)
-    return link.fit(guide, metric.sign * losses)
+    return link.fit(np.maximum(guide, 0.0), metric.sign * losses)  # rounding takes a divergence of 0 below it
 
 
 def _linked(link: MonotoneLink | None, metric: Metric, scale: Metric, latent: FloatArray) -> FloatArray:

@@ -7,24 +7,28 @@ its fixture `case`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections import abc
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
+from mergesearch.errors import InputError
+from mergesearch.evaluators.build import build_evaluators
 from mergesearch.evaluators.evaluator import Evaluator, Scores
-from mergesearch.evaluators.panel import build_evaluators
-from mergesearch.plugins import load_object, plugin_names
+from mergesearch.evaluators.panel import Panel
+from mergesearch.plugins import load_object, load_plugin, plugin_names
 
 TINY = Path(__file__).parents[1] / "evaluators" / "tiny.py"
 DRAWING = TINY.with_name("drawing.py")
@@ -233,6 +237,18 @@ def _write(folder: Path) -> Path:
     return folder
 
 
+def _unusable(kind: str) -> Iterator[tuple[str, Any]]:
+    """Each option of a kind, with a value of another type, and with numbers below every range."""
+    hints = get_type_hints(load_plugin(kind, "mergesearch.evaluators", Evaluator).__init__)
+    for key in hints.keys() - {"name", "return"}:
+        kinds = {hints[key], *get_args(hints[key])}
+        yield key, "text" if float in kinds else 3.5
+        if kinds & {int, float} and get_origin(hints[key]) not in (abc.Sequence, abc.Mapping):
+            yield key, -1
+        if float in kinds:
+            yield from ((key, math.nan), (key, -math.inf))
+
+
 def _plain(scores: Scores) -> dict[str, Any]:
     """All numbers of the scores, to be compared bit for bit."""
     return {
@@ -305,6 +321,16 @@ class EvaluatorConformance:
                 else:
                     assert one.samples.shape == (ready.evaluator.tasks()[task],)
                     assert one.samples.dtype == np.float64
+
+    def test_an_option_that_cannot_be_used_stops_before_the_first_trial(self, case: Case, folder: Path) -> None:
+        """Of another type, or below every range: one line that names evaluator, option and value."""
+        for key, value in _unusable(case.kind):
+            with pytest.raises(InputError) as caught:
+                one = Panel([case.build(folder, **{key: value})])
+                one.prepare(_make(case.model), _make("tiny_tokenizer"))
+            said = str(caught.value)
+            assert "'mine'" in said and key in said and str(value) in said and "\n" not in said, (key, value, said)
+            assert "--debug" not in said, said
 
     @pytest.mark.filterwarnings("ignore:A single label")
     def test_a_subset_has_exactly_the_values_of_its_samples(self, ready: Ready) -> None:

@@ -11,8 +11,9 @@ import torch
 
 from mergesearch.errors import InputError
 from mergesearch.evaluators.agreement import AgreementEvaluator
+from mergesearch.evaluators.build import build_evaluators
 from mergesearch.evaluators.dataloader import DataLoaderEvaluator
-from mergesearch.evaluators.panel import Panel, build_evaluators
+from mergesearch.evaluators.panel import Panel
 
 
 def _divergence(logits: torch.Tensor, own: torch.Tensor) -> torch.Tensor:

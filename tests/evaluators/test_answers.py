@@ -101,7 +101,7 @@ def test_what_is_written_is_read(file: Path) -> None:
     [
         ("", "has no answers; give a file with some"),
         ('{"prompt": "a", "response": "b"}\n{"prompt"', "line 2 of .* is no JSON .*; write one object per line"),
-        ("[1]", r"line 1 of .* is '\[1\]'; write an object with a prompt"),
+        ("[1]", r"line 1 of .* is '\[1\]'; write one object per line"),
         ('{"prompt": "a", "answer": "b"}', "line 1 of .* has no text under 'response'; its keys are prompt, answer"),
         ('{"prompt": "a", "response": 3}', "has no text under 'response'"),
     ],

@@ -79,11 +79,16 @@ def test_bad_results_fail_the_trial(tmp_path: Path, body: str, metrics: dict[str
         ({"metrics": {"a": "maximise"}}, "metric 'a' of 'mine': 'maximise'; did you mean 'maximize'"),
         ({"metrics": {}}, "'mine' has no metrics; give one or more"),
         ({"samples": 0}, "0 samples"),
+        (
+            {"function": "os.path:join", "arguments": {"scale": 2}},
+            r"'mine': os.path:join cannot be called as function\(model, samples, scale\): got an unexpected keyword",
+        ),
+        ({"function": "os.path:exists"}, r"cannot be called as function\(model, samples\): too many positional arg"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        CallableEvaluator("mine", **{"function": "math:sin", **options})
+        CallableEvaluator("mine", **{"function": "math:hypot", **options})
 
 
 def test_the_fingerprint_follows_the_functions_file(tmp_path: Path) -> None:

@@ -77,8 +77,13 @@ def test_unusable_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"it: row 2 of '.*rows\.jsonl' has no 'text'; fill it in, or remove the row"):
         read_columns("it", str(path), ["text"])
     path.write_text('{"text": "a"}\n{"text": 3}\n')
-    with pytest.raises(InputError, match=r"it: reading '.*rows\.jsonl' failed with Arrow"):
+    with pytest.raises(InputError, match=r"it: row 2 of '.*rows\.jsonl' has 3 as 'text', and row 1 'a'; make them al"):
         read_columns("it", str(path), ["text"])
+    path.write_text('{"text": "a"}\n' * 16 + '{"text": \n')
+    with pytest.raises(InputError, match=r"line 17 of '.*rows\.jsonl' is no JSON \(Expecting value\); write one obj"):
+        read_columns("it", str(path), ["text"])
+    with pytest.raises(InputError, match=r"it: data set \{'split': 'test'\} has no path; give a file, or what"):
+        read_columns("it", {"split": "test"}, ["text"])
     with pytest.raises(InputError, match=f"it: '{tmp_path}' has no images; lay them out as class/file"):
         read_columns("it", str(tmp_path), ["image"])
     with pytest.raises(InputError, match=r"it: datasets\.load_dataset failed with .*; --debug shows where"):

@@ -221,7 +221,7 @@ def test_statistics_of_other_tools_are_a_reference(build: Build, make: Any, tmp_
     ("changes", "text"),
     [
         ({"metrics": ["fid"]}, "evaluator 'mine' has no metric 'fid'; .*frechet"),
-        ({"metrics": []}, "metrics = 0; give 1 or more"),
+        ({"metrics": []}, r"metrics = \[\]; give one or more of frechet, precision, recall"),
         ({"samples": 0}, "samples = 0; give 1 or more"),
         ({"classes": 0}, "classes = 0; give 1 or more"),
         ({"seed": -1}, "seed = -1; give 0 or more"),

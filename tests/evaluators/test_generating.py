@@ -119,9 +119,11 @@ def test_rewards_are_the_users(tmp_path: Path) -> None:
 def test_refused(llama: Any, tokenizer: Any) -> None:
     with pytest.raises(InputError, match="no answer has a reward of at least 4: the highest of 9 is 3; lower it, or"):
         choose_answers(NINE, REWARDS, least=4)
-    with pytest.raises(InputError, match="4 samples at temperature 0 are all alike; give 1, or a higher temperature"):
+    with pytest.raises(
+        InputError, match="4 answers per prompt at temperature 0 are all alike; ask for 1, or raise the temp"
+    ):
         Sampling(temperature=0.0)
-    with pytest.raises(InputError, match=r"samples=0.*cannot be drawn; give 1 or more of each number"):
+    with pytest.raises(InputError, match="answers per prompt = 0; give 1 or more"):
         Sampling(samples=0)
     with pytest.raises(InputError, match="prompts and answers take up to 303 tokens, but the model attends to 256"):
         generate_answers(llama, tokenizer, ["red"], Sampling(max_new_tokens=300))

@@ -92,7 +92,7 @@ def test_room_is_reserved_or_refused() -> None:
 
 
 def test_refused(tmp_path: Path, text_file: Path) -> None:
-    with pytest.raises(InputError, match="window = 1, batch_size = 8; give 2 and 1 or more"):
+    with pytest.raises(InputError, match="window = 1; give 2 or more"):
         KLDivergenceEvaluator("tax", str(text_file), window=1)
     empty = tmp_path / "empty.jsonl"
     empty.write_text("\n")

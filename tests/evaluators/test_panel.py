@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mergesearch.errors import InputError, TrialError
-from mergesearch.evaluators.panel import Panel, build_evaluators, find_metric
+from mergesearch.evaluators.build import build_evaluators
+from mergesearch.evaluators.panel import Panel, find_metric
 
 
 @pytest.fixture
@@ -62,6 +64,12 @@ def test_a_task_claimed_twice_names_both_evaluators(config: dict[str, Any], make
         ({"function": None}, "evaluator 'weights' lacks function"),
         ({"samples": "20"}, "evaluator 'weights': samples = '20'; Input should be a valid integer"),
         ({"metrics": ["size"]}, r"evaluator 'weights': metrics = \['size'\]; Input should be"),
+        (
+            {"kind": "frechet", "metrics": "recall", "function": None}
+            | dict.fromkeys(("generator", "reference", "extractor"), "math:sin")
+            | {"shape": [1], "arguments": {}},
+            "evaluator 'weights': metrics = 'recall'; give a list",
+        ),
     ],
 )
 def test_bad_configurations_name_the_nearest(config: dict[str, Any], change: dict[str, Any], text: str) -> None:
@@ -69,6 +77,17 @@ def test_bad_configurations_name_the_nearest(config: dict[str, Any], change: dic
     config["weights"] = {key: value for key, value in merged.items() if value is not None}
     with pytest.raises(InputError, match=text):
         build_evaluators(config)
+
+
+def test_an_error_says_whose_it_is(tmp_path: Path, make: Any) -> None:
+    with pytest.raises(InputError, match=r"^evaluator 'mine': no file 'nowhere\.jsonl'; check the path"):
+        build_evaluators({"mine": {"kind": "answers", "file": "nowhere.jsonl"}})
+    (tmp_path / "prompts.txt").write_text("long " * 80)
+    panel = build_evaluators({"mine": {"kind": "judge", "file": str(tmp_path / "prompts.txt"), "command": "true"}})
+    with pytest.raises(
+        InputError, match=r"^evaluator 'mine': prompts and answers take up to \d+ tokens, but the model attends to 256"
+    ):
+        panel.prepare(make("tiny_llama"), make("tiny_tokenizer"))
 
 
 def test_an_empty_configuration_is_refused() -> None:

@@ -50,8 +50,10 @@ def test_unusable_files_and_windows_are_refused(tmp_path: Path, llama: Any, toke
     empty.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         PerplexityEvaluator("text", str(empty))
-    with pytest.raises(InputError, match="window = 1, batch_size = 8"):
+    with pytest.raises(InputError, match="window = 1; give 2 or more"):
         PerplexityEvaluator("text", str(text_file), window=1)
+    with pytest.raises(InputError, match=r"metrics = \[\]; give one or more of perplexity, loss, entropy"):
+        PerplexityEvaluator("text", str(text_file), metrics=[])
     with pytest.raises(InputError, match="window = 300, but the model attends to 256 tokens"):
         PerplexityEvaluator("text", str(text_file), window=300).prepare(llama, tokenizer)
     empty.write_text("short")

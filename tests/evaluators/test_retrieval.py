@@ -105,7 +105,7 @@ def test_the_corpus_is_embedded_once_for_every_candidate(folder: Path, make: Any
 
 
 def test_what_does_not_fit_is_refused(folder: Path, make: Any, tokenizer: Any) -> None:
-    with pytest.raises(InputError, match="evaluator 'search': k = 0, batch_size = 7; give 1 or more"):
+    with pytest.raises(InputError, match="evaluator 'search': k = 0; give 1 or more"):
         _evaluator(folder, k=0)
     qrels, before = folder / "qrels.tsv", (folder / "qrels.tsv").read_text()
     for line, text in (

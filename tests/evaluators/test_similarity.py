@@ -67,9 +67,7 @@ def test_a_model_that_was_taught_similarities_scores_high(pairs: Path, make: Any
 
 
 def test_what_cannot_be_used_is_refused(pairs: Path, make: Any) -> None:
-    with pytest.raises(
-        InputError, match=r"evaluator 'pairs': pair = \['text'\], batch_size = 32; give two and 1 or more"
-    ):
+    with pytest.raises(InputError, match=r"evaluator 'pairs': pair = \['text'\]; name two columns"):
         _evaluator(pairs, pair=["text"])
     with pytest.raises(InputError, match="evaluator 'pairs' needs a tokenizer"):
         _evaluator(pairs).prepare(make("tiny_bert"), None)

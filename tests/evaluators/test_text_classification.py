@@ -151,6 +151,8 @@ def test_models_and_options_that_do_not_fit_are_refused_before_the_search(
     screen = TextClassificationEvaluator("screen", str(reviews), label=None)
     with pytest.raises(InputError, match=r"the model's outputs have shape .*; give samples x classes"):
         screen.prepare(llama, tokenizer)
+    with pytest.raises(InputError, match="has no column ''; known: grade, label, reply, text"):
+        TextClassificationEvaluator("reviews", str(reviews), label="")
     with pytest.raises(InputError, match=r"text = \['a', 'b', 'c'\]; name one column, or the two of a pair"):
         TextClassificationEvaluator("reviews", str(reviews), text=["a", "b", "c"])
     reviews.write_text('{"text": "", "label": "good"}\n')

@@ -46,11 +46,15 @@ class Faulty(Evaluator):
         if self.fault == "raises":
             raise ValueError("the scorer\nlost its mind")
         values = np.ones(count)
+        if self.fault == "input":
+            MetricScores.mean([])
         return {
             "nan": {"size": MetricScores.mean(np.where(np.arange(count) == 1, np.nan, values))},
             "few": {"size": MetricScores.mean(values[1:])},
             "new": {"size": scores, "width": scores},
             "other": {"width": scores},
             "plain": {"size": 1.0},
+            "neither": {"size": MetricScores(1.0, None, None)},
+            "of another kind": {"size": MetricScores.aggregate(values, np.median)},
             "nothing": None,
         }.get(self.fault, {"size": scores})

@@ -13,6 +13,7 @@ import pytest
 from mergesearch.errors import InputError
 from mergesearch.runs.api import run
 from mergesearch.runs.config import Config
+from mergesearch.runs.report.reading import glance
 
 from ..engine.saved import llama, save_adapter, save_tokenizer
 from .conftest import BED, MakeConfig
@@ -35,7 +36,9 @@ def config(make_config: MakeConfig, evaluator: dict[str, Any], objective: str, *
         ("new", "own/width was returned, which is none of the task's metrics; known: size"),
         ("other", "evaluator 'own' returned no size for task 'own'"),
         ("plain", "own/size is a float, not scores of samples; make them with MetricScores.mean"),
+        ("neither", "own/size has neither samples nor replicates; make it with MetricScores.aggregate"),
         ("nothing", "evaluator 'own' returned no size for task 'own'"),
+        ("input", "a metric of 0 samples is undefined; ask for at least one sample"),
     ],
 )
 def test_a_fault_halfway_is_one_trials(make_config: MakeConfig, fault: str, reason: str) -> None:
@@ -47,9 +50,19 @@ def test_a_fault_halfway_is_one_trials(make_config: MakeConfig, fault: str, reas
     assert f"failed: {reasons[6]}" in result.trials["state"].tolist()
     assert result.results and result.results.chosen.winner != 6, "the others are judged"
     assert np.isfinite(result.trials["own/size"].drop(6)).all()
+    assert glance(result.trials, result.plan, 1)["own"].eq("failed").tolist() == [number == 6 for number in range(10)]
 
 
-@pytest.mark.parametrize("fault", ["raises", "nan", "few"])
+@pytest.mark.parametrize("racing", [{"first": 4}, "off"])
+def test_a_metric_of_another_kind_halfway(make_config: MakeConfig, racing: Any) -> None:
+    """As of a task that has a value for each document of most candidates, and not for all of one."""
+    evaluator = {"kind": FAULTY, "fault": "of another kind"}
+    result = run(config(make_config, evaluator, "own/size", racing=racing))
+    assert all(record.complete for record in result.records) and len(result.records) == 10
+    assert result.results and result.results.chosen.winner is not None
+
+
+@pytest.mark.parametrize("fault", ["raises", "nan", "few", "input"])
 def test_a_fault_in_a_race_is_one_trials(make_config: MakeConfig, fault: str) -> None:
     evaluator = {"kind": FAULTY, "fault": fault}
     chosen = {"racing": {"first": 4}, "search": {"searcher": "random", "baselines": ["base", "member*"]}}
@@ -162,15 +175,15 @@ def talkers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def talking(talkers: Path, out: Path, evaluators: dict[str, Any], objectives: list[str], **changes: Any) -> Config:
     members = {name: str(talkers / name) for name in ("one", "two")}
+    search = {"searcher": "random", "baselines": ["base", "member*"]}
     return Config(
         models={"base": str(talkers / "base"), "members": members, "device": "cpu"},
         space={"groups": "model"},
-        search={"searcher": "random", "baselines": ["base", "member*"]},
         evaluators=evaluators,
         objectives=objectives,
         samples={"held_out": 0.4},
         out=str(out),
-        **{"racing": "off", "budget": {"trials": 6}, **changes},
+        **{"racing": "off", "budget": {"trials": 6}, "search": search, **changes},
     )
 
 
@@ -192,6 +205,18 @@ def test_a_judge_that_hangs(talkers: Path, tmp_path: Path) -> None:
     assert taxes[0] == 0.0 and (taxes.drop([0, 1]) > 0).all()
     again = Config(**{**json.loads(json.dumps(result.config.model_dump(mode="json"))), "budget": {"trials": 7}})
     assert run(again).records[:6] == result.records, "resumed, the base is looked at again"
+
+
+def test_a_loss_of_zero_steers_a_search(talkers: Path, tmp_path: Path) -> None:
+    """The divergence of a member from itself: the loss and the objective that follows it are fitted all the same."""
+    on = {"kind": "perplexity", "file": str(talkers / "text.txt"), "window": 8}
+    own = {f"like {name}": {"kind": "agreement", "member": name, "on": on, "top": 8} for name in ("one", "two")}
+    search = {"searcher": "map", "options": {"gradients": "needed"}}
+    objectives = ["like one/agreement", "like two/kl"]
+    result = run(talking(talkers, tmp_path, own, objectives, search=search, budget={"trials": 14}))
+    zero = result.trials[result.trials["origin"] == "member two"]
+    assert zero["like two/kl"].item() == 0.0
+    assert result.trials["state"].eq("complete").all() and (result.trials["origin"] == "map").sum() >= 4
 
 
 @pytest.mark.parametrize(
@@ -218,7 +243,7 @@ def test_an_empty_file_stops_before_the_first_trial(
         ({"kind": "text_classification", "dataset": "empty.csv"}, r"empty\.csv' has no rows; give one with some"),
         (
             {"kind": "text_classification", "dataset": "empty.jsonl"},
-            r"empty\.jsonl' failed with ArrowInvalid: Empty JSON",
+            r"empty\.jsonl' has no rows; give one with some",
         ),
         ({"kind": "image_classification", "dataset": "folder"}, r"folder' has no images; lay them out as class/file"),
         ({"kind": "similarity", "dataset": "pairs.csv"}, r"pairs\.csv' has no rows; give one with some"),

@@ -58,6 +58,17 @@ def test_files_that_hold_no_configuration(tmp_path: Path, content: str, text: st
         load_config(path)
 
 
+def test_keys_are_text(tmp_path: Path, make_config: MakeConfig) -> None:
+    """YAML would read `on` and `no` as booleans and 007 as a number; a merged mapping is no key."""
+    path = tmp_path / "search.yaml"
+    evaluators = "{no: &a {kind: agreement, on: {kind: perplexity}}, 007: {<<: *a, member: x}}"
+    rest = yaml.safe_dump({key: value for key, value in make_config().items() if key != "evaluators"})
+    path.write_text(f"{rest}evaluators: {evaluators}\nracing: off\n")
+    config = load_config(path)
+    own = {"kind": "agreement", "on": {"kind": "perplexity"}}
+    assert config.evaluators == {"no": own, "007": {**own, "member": "x"}} and not config.racing.enabled
+
+
 def test_keys_given_twice_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "search.yaml"
     path.write_text("models:\n  members:\n    a: one\n    a: two\n")

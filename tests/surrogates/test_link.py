@@ -62,8 +62,18 @@ def test_a_metric_that_grows_with_the_loss() -> None:
     assert link.predict([1.5])[0] == pytest.approx(np.exp(1.5), rel=0.3)
 
 
+def test_a_loss_of_zero_is_the_best_one() -> None:
+    """Such as a divergence from the member itself; what is predicted of other points may even lie below."""
+    losses = np.array([0.0, 0.1, 0.3, 0.9, 2.0])
+    link = MonotoneLink(trials=1000).fit(losses, np.exp(-losses))
+    z = link.latent(np.array([-0.2, 0.0, 0.01, 0.1, 0.5, 2.0]))
+    assert np.isfinite(z).all() and z[0] == z[1] and (np.diff(z[1:]) < 0).all()
+    assert link.predict([0.0])[0] > 0.98 and link.predict([0.3])[0] == pytest.approx(np.exp(-0.3), abs=0.1)
+    assert link.inverse(link.predict([0.3]))[0] == pytest.approx(0.3)
+
+
 def test_refusals() -> None:
-    with pytest.raises(InputError, match="loss -1 is not positive; the link is a curve in log loss"):
+    with pytest.raises(InputError, match="loss -1 is negative; the link is a curve in log loss"):
         MonotoneLink().fit([1.0, -1.0], [0.5, 0.5])
     with pytest.raises(InputError, match="2 losses and 1 metrics; give one of each per evaluated point"):
         MonotoneLink().fit([1.0, 2.0], [0.5])

@@ -51,7 +51,7 @@ class Promises:
 
     def gap(self, number: int) -> Interval:
         """A trial's mean on search samples less that on held-out ones; positive where it is better there."""
-        means = [self.mean.of(scored[number]) for scored in (self.searched, self.held_out)]
+        means = [self.mean.of(scored[number], subtracted=True) for scored in (self.searched, self.held_out)]
         sign = -self.mean.objectives.mean_sign
         return weighted_sum((sign, -sign), means)
 

@@ -20,7 +20,7 @@ from _paired import gain
 from safetensors.torch import load_file
 
 from mergesearch import Config, Run, run
-from mergesearch.evaluators.panel import build_evaluators
+from mergesearch.evaluators.build import build_evaluators
 
 ROOT = Path(__file__).parent.parent
 FRESH = 10_000  # images for every figure

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 COUNTED = f"{ROOT / 'benchmarks' / '_counted.py'}:Counted"
 TASKS = ("rotate", "flip", "invert", "shift")
 ALLOWED_LOSS, ALLOWED_SHARE = 0.01, 0.35
-RACING = {"enabled": True, "false_stops": 0.2, "margin": 5.0, "confirm": 0.0, "agreement": 0.2}
+SEEDS = range(220, 240)  # not those that the settings were chosen on
 FloatArray = NDArray[np.float64]
 
 
@@ -55,7 +55,7 @@ PROBLEMS = (
         TASKS,
         "tpe",
         mean=True,
-        racing=tuple({"estimator": kind} for kind in ("stratified", "mean", "item_response")),
+        racing=tuple({"estimator": kind} for kind in ("paired", "stratified", "item_response")),
     ),
 )
 
@@ -67,11 +67,11 @@ def measure(quick: bool) -> Outcome:
     from train import build_zoo
 
     build_zoo(ROOT / "zoo", "digits")
-    seeds, trials = (2, 60) if quick else (20, 200)
+    seeds, trials = (SEEDS[:2], 60) if quick else (SEEDS, 200)
     # Of the new processes: more threads for so small a model would only wait for one another.
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(3, get_context("spawn")) as pool:
-        jobs = [[pool.submit(_compared, problem, seed, trials) for seed in range(seeds)] for problem in PROBLEMS]
+        jobs = [[pool.submit(_compared, problem, seed, trials) for seed in seeds] for problem in PROBLEMS]
         found = [[job.result() for job in some] for some in jobs]
     rows, targets = [], []
     for problem, some in zip(PROBLEMS, found, strict=True):
@@ -80,14 +80,16 @@ def measure(quick: bool) -> Outcome:
             rows.append(_row(problem, options, each))
             if problem.target:
                 targets += _targets(problem, each)
-    return Outcome(f"Racing on the zoo's digits, {trials} trials", rows, targets, NOTE.format(seeds=seeds))
+    return Outcome(
+        f"Racing on the zoo's digits, {trials} trials", rows, targets, NOTE.format(seeds=len(seeds), first=seeds[0])
+    )
 
 
-NOTE = """Means over {seeds} seeds ± their standard error, with racing over without. Quality: of several objectives the
-held-out hypervolume of the front up to an accuracy of 0, the worst there can be, and, more strictly, of its part that
-is above the worst of base and members; of one, the winner's held-out mean. Share: sample evaluations of the search
-with racing, finalists included, over those without. The settings were chosen on seeds from 1000 on, of the first two
-problems."""
+NOTE = """Means over {seeds} seeds, from {first} on, ± their standard error, with racing over without. Quality: of
+several objectives the held-out hypervolume of the front up to an accuracy of 0, the worst there can be, and, more
+strictly, of its part that is above the worst of base and members; of one, the winner's held-out mean. Share: sample
+evaluations of the search with racing, finalists included, over those without. Racing as it is by default; its settings
+were chosen on seeds from 1000 on, of the first two problems, and that of one mean on seeds from 3000 on."""
 
 
 def _compared(problem: Problem, seed: int, trials: int) -> list[tuple[float, ...]]:
@@ -96,7 +98,8 @@ def _compared(problem: Problem, seed: int, trials: int) -> list[tuple[float, ...
     with tempfile.TemporaryDirectory() as folder:
         whole, count = _searched(problem, seed, trials, "off", Path(folder) / "off")
         for place, options in enumerate(problem.racing):
-            raced, raced_count = _searched(problem, seed, trials, RACING | options, Path(folder) / str(place))
+            racing = {"enabled": True, **options}
+            raced, raced_count = _searched(problem, seed, trials, racing, Path(folder) / str(place))
             full = float(np.mean([record.whole for record in raced.records]))
             found.append((*(_quality(problem, raced) / _quality(problem, whole)), raced_count / count, full))
     return found

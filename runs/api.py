@@ -18,7 +18,7 @@ from .outcome.results import Results, conclude
 from .plan import Plan
 from .proposals import mean_weights
 from .publishing import publish
-from .racing.confirmation import with_confirmed
+from .racing.confirmed import with_confirmed
 from .record import TrialRecord
 from .report.report import write_report
 from .report.tables import front_numbers, front_table, trials_table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,6 +22,7 @@ from .weighting import Weighting
 log = logging.getLogger(__name__)
 
 GREEDY = "greedy pass"
+Loss = Callable[[TrialRecord], float]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Baselines:
     points: dict[str, CoefficientTable]
     weightings: dict[str, Weighting] = field(default_factory=dict)
     raw_members: bool = False
+    _soups: dict[int, Subset | None] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def names(self) -> list[str]:
@@ -86,12 +88,12 @@ class Baselines:
         table = CoefficientTable.tied(row, self.space.groups)
         return Proposal(table, name, self.space.vector(table))
 
-    def next_greedy(self, records: Sequence[TrialRecord], losses: FloatArray) -> Proposal | None:
-        """The soup that the greedy pass must score next, by mean loss, `trials`; None at its end.
+    def next_greedy(self, records: Sequence[TrialRecord], loss: Loss) -> Proposal | None:
+        """The soup that the greedy pass must score next, by the mean loss of trials; None at its end.
 
         None also where some member was not evaluated, for then there is no pass.
         """
-        scores = self._soup_scores(records, losses)
+        scores = self._soup_scores(records, loss)
         members = self.space.members
         if any(frozenset({index}) not in scores for index in range(members)):
             return None
@@ -101,10 +103,10 @@ class Baselines:
         table = soup(subset, self.space.groups, members)
         return Proposal(table, f"{GREEDY}, {len(subset)} members", self.space.vector(table))
 
-    def greedy_trial(self, records: Sequence[TrialRecord], losses: FloatArray) -> int | None:
+    def greedy_trial(self, records: Sequence[TrialRecord], loss: Loss) -> int | None:
         """Number of the trial that is the greedy soup; None while the pass is not finished."""
-        scores = self._soup_scores(records, losses)
-        if not scores or self.next_greedy(records, losses) is not None:
+        scores = self._soup_scores(records, loss)
+        if not scores or self.next_greedy(records, loss) is not None:
             return None
         best = best_soup(scores, self.space.members)
         if not best:
@@ -121,17 +123,24 @@ class Baselines:
         rows = {name: weighting.row(objectives, members) for name, weighting in self.weightings.items()}
         return {name: row for name, row in rows.items() if row is not None}
 
-    def _soup_scores(self, records: Sequence[TrialRecord], losses: FloatArray) -> dict[Subset, float]:
+    def _soup_scores(self, records: Sequence[TrialRecord], loss: Loss) -> dict[Subset, float]:
         """Negative mean loss of every soup evaluated so far, by its members; -inf for a failed one."""
         scores: dict[Subset, float] = {}
-        for record, loss in zip(records, losses, strict=True):
+        for record in records:
+            subset = self._soup(record)
+            if subset is not None:
+                scores.setdefault(subset, -loss(record) if record.complete else -np.inf)
+        return scores
+
+    def _soup(self, record: TrialRecord) -> Subset | None:
+        """The members whose uniform soup a trial is; None of another candidate. It is remembered by its number."""
+        if record.number not in self._soups:
             row = record.proposal.table.members[0]
             subset = frozenset(np.flatnonzero(row).tolist())
-            if not subset or row.max() != 1.0 / len(subset):
-                continue  # the common case, told without building a soup
-            if record.proposal.table == soup(subset, self.space.groups, self.space.members):
-                scores.setdefault(subset, -float(loss) if record.complete else -np.inf)
-        return scores
+            likely = bool(subset) and row.max() == 1.0 / len(subset)  # told without building a soup
+            same = likely and record.proposal.table == soup(subset, self.space.groups, self.space.members)
+            self._soups[record.number] = subset if same else None
+        return self._soups[record.number]
 
     def _vertices(self) -> list[CoefficientTable]:
         """The table of every member."""

@@ -43,6 +43,9 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+PAIRED = "paired"  # what a score is estimated by: its differences to trials of similar coefficients
+
+
 def _kind(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
@@ -146,16 +149,16 @@ class RacingConfig(_Section):
     margin: float = Field(
         5.0, ge=0, description="gain that is left to the finalists at the end, in standard errors of a full score"
     )
+    margin_of_one: float = Field(0.25, ge=0, description="the same with one objective, or one mean of several")
     confirm: float = Field(
-        0.0, ge=0, description="stopped trials whose estimates are beyond the front by so many errors are confirmed"
+        0.0002, ge=0, description="share of the front's volume that a stopped trial must promise, to be scored on"
     )
-    keep: float = Field(0.5, gt=0, lt=1, description="one objective: share of candidates that go on at each look")
     first: int = Field(
         16, ge=2, description="samples of a task before the first look; each next has half as many again"
     )
     agreement: float = Field(0.2, ge=0, le=1, description="share of samples on which the members agree, as a guard")
     estimator: Annotated[dict[str, Any], BeforeValidator(_kind)] = Field(
-        {"kind": "stratified"}, description="of one objective, from some samples: stratified, item_response or mean"
+        {"kind": PAIRED}, description="of a score, from some samples: paired, stratified, item_response or mean"
     )
     screens: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(
         {}, description="task/metric: share of candidates that go on, judged before anything else is scored"

@@ -74,8 +74,7 @@ class Driver:
         starts. `KeyboardInterrupt` passes through: the evaluation in flight is lost, and nothing else.
 
         Raises:
-            InputError: the evaluators found the configuration wrong, the disk is full, or not one trial could be
-                scored.
+            InputError: the disk is full, or not one trial could be scored.
         """
         records = list(finished)
         self._observer.placed(self._session.models.place)

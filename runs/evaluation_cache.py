@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,12 @@ import numpy as np
 from ..errors import InputError
 from ..evaluators.evaluator import IntArray, Scores
 from ..evaluators.statistics.scores import MetricScores
-from .score_files import ScoreFiles, samples_digest
+from ..spaces.table import FloatArray
+from .evaluation_file import Part, Samples, append_part, read_parts
 
-Samples = Mapping[str, IntArray]
+_RECENT = 64  # candidates times evaluators
 
-_RECENT = 16  # candidates times evaluators
+Column = tuple[IntArray, FloatArray]  # samples, ascending, and their values
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Known:
         parts: scores, and the samples (ascending indices per task) that they are of.
     """
 
-    parts: Sequence[tuple[Scores, Samples]]
+    parts: Sequence[Part]
+    _columns: dict[tuple[str, str], Column | None] = field(default_factory=dict, repr=False, compare=False)
 
     def missing(self, task: str, wanted: IntArray, metrics: Iterable[str]) -> IntArray:
         """The samples that must be evaluated before `scores` can tell these metrics of all that are `wanted`.
@@ -39,10 +40,10 @@ class Known:
             return wanted[:0]
         absent = np.zeros(len(wanted), dtype=np.bool_)
         for metric in metrics:
-            values = self._values(task, metric)
-            if values is None:
+            column = self._column(task, metric)
+            if column is None:
                 return wanted
-            absent |= np.array([int(sample) not in values for sample in wanted])
+            absent |= ~np.isin(wanted, column[0], assume_unique=True)
         return wanted[absent]
 
     def scores(self, task: str, wanted: IntArray) -> dict[str, MetricScores]:
@@ -52,9 +53,9 @@ class Known:
             return whole
         found = {}
         for metric in dict.fromkeys(name for scores, _ in self.parts for name in scores.get(task, {})):
-            values = self._values(task, metric)
-            if values is not None and all(int(sample) in values for sample in wanted):
-                found[metric] = MetricScores.mean([values[int(sample)] for sample in wanted])
+            column = self._column(task, metric)
+            if column is not None and np.isin(wanted, column[0], assume_unique=True).all():
+                found[metric] = MetricScores.mean(column[1][np.searchsorted(column[0], wanted)])
         return found
 
     def _whole(self, task: str, wanted: IntArray) -> dict[str, MetricScores] | None:
@@ -64,23 +65,25 @@ class Known:
                 return scores[task]
         return None
 
-    def _values(self, task: str, metric: str) -> dict[int, float] | None:
-        """Sample -> value of a metric that is the mean of one value per sample; None of any other."""
-        found: dict[int, float] = {}
-        for scores, samples in self.parts:
-            one = scores.get(task, {}).get(metric)
-            if one is None:
-                continue
-            if one.samples is None or one.replicates is not None:
-                return None
-            found = {**dict(zip(samples[task].tolist(), one.samples.tolist(), strict=True)), **found}
-        return found or None
+    def _column(self, task: str, metric: str) -> Column | None:
+        """Values of a metric that is the mean of one value per sample; None of any other."""
+        if (task, metric) not in self._columns:
+            self._columns[task, metric] = self._gathered(task, metric)
+        return self._columns[task, metric]
+
+    def _gathered(self, task: str, metric: str) -> Column | None:
+        parts = [(scores[task][metric], rows[task]) for scores, rows in self.parts if metric in scores.get(task, {})]
+        if not parts or any(one.samples is None or one.replicates is not None for one, _ in parts):
+            return None
+        samples, first = np.unique(np.concatenate([rows for _, rows in parts]), return_index=True)
+        return samples, np.concatenate([one.samples for one, _ in parts if one.samples is not None])[first]
 
 
 class EvaluationCache:
-    """Evaluations on disk: one folder per candidate and evaluator, in it one file per set of samples evaluated.
+    """Evaluations on disk: one file per candidate and evaluator, read when it is asked for.
 
-    A key names the weights and the evaluator with its data, so that any run may use what another has found.
+    A key names the weights and the evaluator with its data, so that any run may use what another has found. Nothing is
+    ever removed. The folder may be deleted at any time: what it held is evaluated again.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -96,17 +99,19 @@ class EvaluationCache:
     def known(self, key: str) -> Known:
         """Everything that was evaluated under `key`."""
         if key not in self._recent:
-            self._remember(key, Known(list(ScoreFiles(self._place(key)).all())))
+            self._remember(key, Known(read_parts(self._path(key))))
         return self._recent[key]
 
     def add(self, key: str, scores: Scores, samples: Samples) -> Known:
-        """Keep scores that were evaluated on these samples (ascending indices per task); returns all that is known."""
-        known, place = Known([*self.known(key).parts, (scores, samples)]), self._place(key)
-        with contextlib.suppress(OSError):  # where it fails, so does the writing, which says so
-            place.mkdir(parents=True, exist_ok=True)
-        ScoreFiles(place).save(samples_digest(samples)[:32], scores, samples)
-        self._remember(key, known)
-        return known
+        """Keep scores that were evaluated on these samples (ascending indices per task); returns all that is known.
+
+        Raises:
+            InputError: they cannot be written, as on a full disk.
+        """
+        parts = self.known(key).parts
+        append_part(self._path(key), scores, samples)
+        self._remember(key, Known([*parts, (scores, samples)]))
+        return self._recent[key]
 
     def _remember(self, key: str, known: Known) -> None:
         """Keep what is known of the last few candidates at hand, for the next look at them."""
@@ -115,5 +120,5 @@ class EvaluationCache:
         while len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _place(self, key: str) -> Path:
-        return self._folder / key[:2] / key
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.scores"

@@ -125,13 +125,26 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     # A draft of this process alone: another run may be writing the same evaluation at the same time.
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_DRAFT}")
     try:
-        with draft.open("wb") as file:
+        with writing(path), draft.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
+            draft.replace(path)
+    except InputError:
         draft.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say so where a file cannot be written.
+
+    Raises:
+        InputError: as on a full disk.
+    """
+    try:
+        yield
+    except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room, and run again" if full else "is its folder there, and writable?"
         raise InputError(f"'{path}' cannot be written ({error.strerror}); {remedy}") from error

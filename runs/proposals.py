@@ -6,8 +6,9 @@ exactly as the uninterrupted one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ..spaces.table import FloatArray
 from .baselines import Baselines
 from .guides import Guide
 from .objectives import Objectives
+from .outcome.shortlist import mean_loss
 from .record import Proposal, TrialRecord
 
 
@@ -47,7 +49,7 @@ class Proposals:
         if len(records) < len(first):
             return first[len(records)]
         baseline = self.baselines.next_weighted(records, self.objectives)
-        baseline = baseline or self.baselines.next_greedy(records, self.mean_losses(records))
+        baseline = baseline or self.baselines.next_greedy(records, self.mean_loss(records))
         if baseline is not None:
             return baseline
         x = self.ask(records)
@@ -66,10 +68,9 @@ class Proposals:
         """Weights of the objectives' mean, `objectives`; see `mean_weights`."""
         return mean_weights(self.objectives, records, self.baselines.names)
 
-    def mean_losses(self, records: Sequence[TrialRecord]) -> FloatArray:
-        """Weighted mean loss of every trial, `trials`; NaN for failed ones."""
-        weighted = self.weights(records) * self.objectives.signs
-        return np.array([np.nan if r.values is None else float(np.dot(weighted, r.values)) for r in records])
+    def mean_loss(self, records: Sequence[TrialRecord]) -> Callable[[TrialRecord], float]:
+        """The weighted mean loss of a trial, by what these trials say of the weights; infinite for a failed one."""
+        return partial(mean_loss, self.objectives, self.weights(records))
 
     def history(self, records: Sequence[TrialRecord]) -> History:
         """What the searcher may know of the finished trials."""
@@ -112,5 +113,6 @@ class Proposals:
 
 def mean_weights(objectives: Objectives, records: Sequence[TrialRecord], baselines: Sequence[str]) -> FloatArray:
     """Weights of the objectives' mean, from the canonical points of these names, `objectives`."""
-    values = [record.values for record in records if record.values and record.proposal.origin in baselines]
+    names = set(baselines)
+    values = [record.values for record in records if record.values and record.proposal.origin in names]
     return objectives.weights(np.array(values).reshape(len(values), len(objectives.each)))

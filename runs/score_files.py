@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,6 @@ import pyarrow.parquet as pq
 from ..evaluators.evaluator import IntArray, Scores
 from ..evaluators.statistics.scores import FloatArray, MetricScores
 from .folder import write_atomically
-
-log = logging.getLogger(__name__)
-
-_ASKED = "asked"  # the kind of a row that tells a sample of a task none of whose metrics has values per sample
 
 
 class ScoreFiles:
@@ -31,16 +26,7 @@ class ScoreFiles:
     def load(self, key: str) -> Scores | None:
         """Return the scores saved under `key`, or None."""
         path = self._path(key)
-        return _decode(pq.read_table(path))[0] if path.is_file() else None
-
-    def all(self) -> Iterator[tuple[Scores, dict[str, IntArray]]]:
-        """All that was saved, by name: scores, and the samples that they are of; files that are damaged are removed."""
-        for path in sorted(self._folder.glob("[!.]*.parquet")):
-            try:
-                yield _decode(pq.read_table(path))
-            except pa.ArrowInvalid:
-                log.warning("'%s' was damaged, and is removed; its scores will be evaluated again", path)
-                path.unlink(missing_ok=True)
+        return _decode(pq.read_table(path)) if path.is_file() else None
 
     def save(self, key: str, scores: Scores, samples: Mapping[str, IntArray]) -> None:
         """Save scores under `key`, with the numbers of their samples."""
@@ -66,16 +52,20 @@ def samples_digest(samples: Mapping[str, IntArray]) -> str:
 
 
 def _encode(scores: Scores, samples: Mapping[str, IntArray]) -> pa.Table:
-    """One row per number: task, metric, kind (value, sample, replicate, asked), sample number (-1 for none), value."""
+    """One row per number: task, metric, kind (value, sample or replicate), sample number (-1 for none), value."""
     blocks = [block for task, metrics in scores.items() for block in _blocks(task, metrics, samples[task])]
     sizes = [len(numbers) for _, numbers, _ in blocks]
     labels = zip(*(names for names, _, _ in blocks), strict=True)
-    columns = {
-        name: pa.array(np.repeat(column, sizes), pa.string()).dictionary_encode()
-        for name, column in zip(("task", "metric", "kind"), labels, strict=True)
-    }
+    columns = {name: _repeated(column, sizes) for name, column in zip(("task", "metric", "kind"), labels, strict=True)}
     numbers, values = (np.concatenate([block[part] for block in blocks]) for part in (1, 2))
     return pa.table({**columns, "sample": numbers, "score": values})
+
+
+def _repeated(labels: Sequence[str], sizes: Sequence[int]) -> pa.DictionaryArray:
+    """Every label as many times as its size says."""
+    codes = {label: code for code, label in enumerate(dict.fromkeys(labels))}
+    each = np.array([codes[label] for label in labels], dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(np.repeat(each, sizes), pa.array(list(codes), pa.string()))
 
 
 def _blocks(
@@ -87,25 +77,19 @@ def _blocks(
         for kind, part in parts.items():
             if part is not None:
                 yield (task, metric, kind), asked if kind == "sample" else np.full(len(part), -1), part
-    if all(one.samples is None for one in metrics.values()):
-        yield (task, "", _ASKED), asked, np.full(len(asked), np.nan)
 
 
-def _decode(table: pa.Table) -> tuple[Scores, dict[str, IntArray]]:
+def _decode(table: pa.Table) -> Scores:
     parts: dict[tuple[str, str], dict[str, FloatArray]] = {}
-    samples: dict[str, IntArray] = {}
-    numbers, values = (table.column(name).to_numpy() for name in ("sample", "score"))
+    values = table.column("score").to_numpy()
     codes = np.stack([table.column(name).combine_chunks().indices.to_numpy() for name in ("task", "metric", "kind")])
     starts = [0, *(np.flatnonzero(np.any(np.diff(codes), axis=0)) + 1).tolist(), len(values)]
     for start, stop in itertools.pairwise(starts):
         task, metric, kind = (table.column(name)[start].as_py() for name in ("task", "metric", "kind"))
-        if kind in ("sample", _ASKED):
-            samples[task] = numbers[start:stop]
-        if kind != _ASKED:
-            parts.setdefault((task, metric), {})[kind] = values[start:stop]
+        parts.setdefault((task, metric), {})[kind] = values[start:stop]
     scores: Scores = {}
     for (task, metric), found in parts.items():
         scores.setdefault(task, {})[metric] = MetricScores(
             value=float(found["value"][0]), samples=found.get("sample"), replicates=found.get("replicate")
         )
-    return scores, samples
+    return scores

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..engine.models import Models
 from ..errors import InputError, nearest
+from ..evaluators.build import build_evaluators
 from ..evaluators.evaluator import IntArray
-from ..evaluators.panel import Panel, build_evaluators
+from ..evaluators.panel import Panel
 from ..evaluators.statistics.split import split_samples
 from ..search.recommend import Problem, Recommendation
 from ..spaces.build import build_space
@@ -80,7 +81,7 @@ class Session:
             baselines=self.proposals.baselines.names,
             samples={task: [len(part.get(task, ())) for part in parts] for task in self.search_samples},
             bank=self.bench.live.bank.fingerprint,
-            panel=self.bench.panel_fingerprint,
+            panel=self.bench.identities.panel,
             study=self._study(),
             recommended=None if self.recommended is None else vars(self.recommended),
         )
@@ -88,7 +89,7 @@ class Session:
     def _study(self) -> str:
         """The configured name, and a few digits of all that the trials hang on."""
         identity = json.dumps(self.config.identity(), sort_keys=True)
-        content = score_key(identity, self.bench.live.bank.fingerprint, self.bench.panel_fingerprint)
+        content = score_key(identity, self.bench.live.bank.fingerprint, self.bench.identities.panel)
         return f"{self.config.name} {content[:8]}"
 
 

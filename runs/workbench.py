@@ -15,10 +15,12 @@ from ..errors import InputError, TrialError
 from ..evaluators.evaluator import Scores
 from ..evaluators.panel import Panel
 from ..spaces.table import CoefficientTable, FloatArray
-from .evaluation_cache import EvaluationCache, Samples
+from .evaluation_cache import EvaluationCache
+from .evaluation_file import Samples
 from .guides import Guidance, Guide
+from .identity import Identities
 from .record import Proposal
-from .score_files import ScoreFiles, samples_digest, score_key
+from .score_files import ScoreFiles
 
 T = TypeVar("T")
 Metrics = Mapping[str, Sequence[str]]
@@ -45,20 +47,20 @@ class Workbench:
     _written: Proposal | None = None
 
     @cached_property
-    def panel_fingerprint(self) -> str:
-        """Identity of the evaluators and their data."""
-        return self.panel.fingerprint()
+    def identities(self) -> Identities:
+        """What scores are found by."""
+        return Identities(self.live, self.panel)
 
     def key(self, proposal: Proposal, samples: Samples) -> str:
         """Identity of a candidate's scores: weights, evaluators and samples."""
-        return score_key(self._weights(proposal), self.panel_fingerprint, samples_digest(samples))
+        return self.identities.scores(proposal, samples)
 
     def score(self, proposal: Proposal, samples: Samples, metrics: Metrics | None = None) -> Scores:
         """Scores of a candidate on `samples` (ascending indices per task), kept in the run's files.
 
         Raises:
             TrialError: the candidate could not be scored.
-            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+            InputError: the scores cannot be saved.
         """
         key = self.key(proposal, samples)
         known = self.files.load(key)
@@ -80,10 +82,10 @@ class Workbench:
 
         Raises:
             TrialError: the candidate could not be scored.
-            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+            InputError: the scores cannot be saved.
         """
         wanted = metrics or self.panel.metrics()
-        keys = {task: self._evaluation_key(proposal, task) for task in samples}
+        keys = {task: self.identities.evaluation(proposal, task) for task in samples}
         known = {key: self.cache.known(key) for key in dict.fromkeys(keys.values())}
         missing = {task: known[keys[task]].missing(task, rows, wanted[task]) for task, rows in samples.items()}
         missing = {task: rows for task, rows in missing.items() if len(rows)}
@@ -101,7 +103,6 @@ class Workbench:
 
         Raises:
             TrialError: a loss could not be differentiated.
-            InputError: the evaluators found the configuration wrong.
         """
         if proposal.member is not None:
             return None
@@ -111,23 +112,6 @@ class Workbench:
         unknown = np.nan, np.full_like(proposal.table.members, np.nan)
         each = [unknown if guide is None else found[guide] for guide in guides]
         return Guidance(np.array([loss for loss, _ in each]), np.stack([slopes for _, slopes in each]))
-
-    def _weights(self, proposal: Proposal) -> str:
-        """Identity of a candidate's weights."""
-        weights = proposal.table.digest() if proposal.member is None else f"member {proposal.member}"
-        return score_key(self.live.bank.fingerprint, weights, self.live.groups_digest)
-
-    def _evaluation_key(self, proposal: Proposal, task: str) -> str:
-        """Identity of a candidate and of the evaluator that a task belongs to."""
-        owner = self.panel.owner(task)
-        if owner.name not in self._fingerprints:
-            self._fingerprints[owner.name] = owner.fingerprint()
-        return score_key(self._weights(proposal), self._fingerprints[owner.name])
-
-    @cached_property
-    def _fingerprints(self) -> dict[str, str]:
-        """Evaluator -> identity, of those that were asked for so far."""
-        return {}
 
     def _scored(self, proposal: Proposal, samples: Samples) -> Scores:
         self._show(proposal)
@@ -173,10 +157,16 @@ class Workbench:
 
 
 def _guarded(work: Callable[[], T]) -> T:
-    """Do some work on a candidate; what is no error of ours becomes a failed trial."""
+    """Do some work on a candidate; whatever goes wrong becomes a failed trial.
+
+    So does what an evaluator calls a wrong input: it may hold for this candidate alone. Where it holds for all, the
+    driver stops after the first ones.
+    """
     try:
         return work()
-    except (InputError, TrialError):
+    except TrialError:
         raise
+    except InputError as error:
+        raise TrialError(str(error)) from error
     except (Exception, SystemExit) as error:  # a user's function may call sys.exit
         raise TrialError(f"{type(error).__name__}: {' '.join(str(error).split())}") from error

@@ -35,6 +35,7 @@ class Generations(Replayed):
         if population < 2:
             raise InputError(f"population is {population}; give at least 2 trials per generation")
         self.population = population
+        self._selected: tuple[Study | None, int] = None, 0  # generations whose successors' parents a study remembers
 
     @abstractmethod
     def sampler(self, seed: int) -> BaseGASampler:
@@ -46,9 +47,13 @@ class Generations(Replayed):
 
     def _replay(self, history: History) -> Study:
         study = super()._replay(history)
-        for generation in range(1, len(history) // self.population + 1):
+        if study is not self._selected[0]:
+            self._selected = study, 0
+        complete = len(history) // self.population
+        for generation in range(self._selected[1] + 1, complete + 1):
             seed = int(generator(self.seed, generation, 1).integers(2**32))
             self.sampler(seed).get_parent_population(study, generation)  # which the study remembers
+        self._selected = study, complete
         return study
 
 

@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from ._informed import Informed
 from .history import FloatArray, History
 from .searcher import Searcher
 
@@ -29,6 +30,7 @@ class Replayed(Searcher):
 
     _study: Study | None = None
     _history: History | None = None
+    _shared: dict[str, BaseDistribution] | None = None
 
     @abstractmethod
     def sampler(self, seed: int) -> BaseSampler:
@@ -43,8 +45,11 @@ class Replayed(Searcher):
             first = len(study.get_trials(deepcopy=False))
             for x in history.unscored:  # as running trials, which keep samplers from proposing the same again
                 study.add_trial(_trial(history, x, state=TrialState.RUNNING))
-            study.sampler = self.sampler(int(rng.integers(2**32)))
+            sampler = self.sampler(int(rng.integers(2**32)))
+            study.sampler = sampler if self._shared is None else Informed(sampler, self._shared)
             trial = study.ask(_distributions(history))
+            if len(history):  # from the first trial on the answer is the same, since all have all coordinates
+                self._shared = trial.relative_search_space
             for number in range(first, trial.number + 1):
                 study.tell(number, state=TrialState.FAIL)  # samplers pass over failed trials: this leaves no trace
         return np.array(list(trial.params.values()), dtype=np.float64)
@@ -59,6 +64,7 @@ class Replayed(Searcher):
         if self._study is None or not grown:
             objectives = max(1, history.losses.shape[1])
             self._study = optuna.create_study(directions=[StudyDirection.MINIMIZE] * objectives)
+            self._shared = None
         first = len(self._history) if self._history is not None and grown else 0
         for row in range(first, len(history)):
             floors = {f"{floor:03d}": value for floor, value in enumerate(history.violations[row].tolist())}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -87,8 +86,3 @@ class BoundModel(ABC, Generic[C]):
     @abstractmethod
     def tensors(self) -> Mapping[str, torch.Tensor]:
         """Every floating tensor of the model by name, as the candidate has it."""
-
-    @property
-    def groups_digest(self) -> str:
-        """Identity of the grouping: which row of a table each tensor follows (hexadecimal)."""
-        return hashlib.sha256(repr(sorted(self.groups.of.items())).encode()).hexdigest()

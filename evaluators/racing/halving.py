@@ -1,4 +1,4 @@
-"""Successive halving for one objective: asynchronous, and stopping rather than pausing."""
+"""Successive halving by a cheap metric: asynchronous, and stopping rather than pausing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .strata import FloatArray
 
 
 def falls_behind(loss: float, rivals: FloatArray, best: float, keep: float = 0.5, least: int = 4) -> bool:
-    """Whether a candidate stops at this look: it is not among the best of those that came so far, nor a winner.
+    """Whether a candidate stops here: it is not among the best of those that came so far, nor better than all.
 
     Source: Li et al. 2020, A system for massively parallel hyperparameter tuning (ASHA), in its stopping variant;
     candidates come one after another, and each is judged among those before it.
 
     Args:
-        loss: the candidate's estimate at this look, smaller is better.
-        rivals: estimates of earlier candidates at the same look, float64, in any order.
-        best: smallest loss of those that saw all samples; what looks better than that is not stopped.
+        loss: the candidate's, smaller is better.
+        rivals: losses of earlier candidates by the same metric, float64, in any order.
+        best: smallest loss known; what is better than that is not stopped.
         keep: share of the candidates that may go on.
         least: number of rivals below which nobody is stopped.
     """

@@ -13,7 +13,7 @@ from ...spaces.table import FloatArray
 from ..driver import Observer
 from ..folder import RunFolder, read_results, write_atomically
 from ..objectives import Objectives
-from ..racing.confirmation import Confirmed, with_confirmed
+from ..racing.confirmed import Confirmed, with_confirmed
 from ..record import TrialRecord
 from ..session import Samples, Session
 from .forecasts import forecasts
@@ -36,7 +36,7 @@ class Results:
         chosen: front, winner and rivals.
         held_out: trial number -> key of its held-out scores.
         fresh: trial number -> key of its scores on fresh samples; empty where none were kept.
-        confirmed: trial number -> all its scores, of trials that were stopped early and confirmed at the end.
+        confirmed: trial number -> its scores, of trials that were stopped early and scored on at the end.
         verdict: one sentence.
         optimism: what the winner's search score promised beyond its held-out score, in a sentence or two; empty where
             nothing was held out.
@@ -84,7 +84,7 @@ class Results:
             chosen=Shortlist(**{**chosen, "front": tuple(chosen["front"]), "elite": tuple(chosen.get("elite", ()))}),
             held_out={int(number): key for number, key in content["held_out"].items()},
             fresh={int(number): key for number, key in content.get("fresh", {}).items()},
-            confirmed={int(number): Confirmed.from_plain(one) for number, one in content["confirmed"].items()},
+            confirmed={int(number): Confirmed.from_plain(one) for number, one in content.get("confirmed", {}).items()},
             verdict=content["verdict"],
             optimism=content["optimism"],
             predicted={int(number): values for number, values in content.get("predicted", {}).items()},
@@ -101,7 +101,7 @@ def conclude(session: Session, records: Sequence[TrialRecord], observer: Observe
     confirmed = session.race.confirm(records, observer.confirmed)
     records = with_confirmed(records, confirmed)
     weights = proposals.weights(records)
-    greedy = proposals.baselines.greedy_trial(records, proposals.mean_losses(records))
+    greedy = proposals.baselines.greedy_trial(records, proposals.mean_loss(records))
     chosen = shortlist(proposals.objectives, records, weights, greedy)
     fresh, held_out = _score_fresh(session, records, weights, observer), {}
     chosen = chosen.settled(_ranked(proposals.objectives, weights, fresh))

@@ -1,113 +1,123 @@
-"""Confirmation: at the end of a run, stopped trials that look like finalists are scored on all samples."""
+"""Confirmation: at the end of a run, stopped trials that the front may gain by are scored on all samples."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...errors import TrialError
+from ...evaluators.estimators.estimator import Estimate
+from ...evaluators.racing.estimated_gain import EstimatedGain
+from ...evaluators.racing.hypervolume_gain import HypervolumeGain
 from ...search.pareto import front
 from ...spaces.table import FloatArray
 from ..record import TrialRecord
-from .stopping import paired_estimates
+from .against_front import losses_of, nearest
+from .confirmed import Confirmed, with_confirmed
+from .standings import Standings, known
 from .track import Track
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Confirmed:
-    """The scores of a stopped trial on all samples of the search, in place of its estimates.
-
-    Attributes:
-        values: one per objective.
-        errors: their standard errors.
-        violations: by how much each floor is missed (positive) or met.
-        key: of the scores behind them.
-    """
-
-    values: tuple[float, ...]
-    errors: tuple[float, ...]
-    violations: tuple[float, ...]
-    key: str
-
-    @classmethod
-    def from_plain(cls, content: Mapping[str, Any]) -> Confirmed:
-        """Decode what `vars` and JSON made of it."""
-        lists = {name: tuple(content[name]) for name in ("values", "errors", "violations")}
-        return cls(**lists, key=content["key"])
-
-
-def with_confirmed(records: Sequence[TrialRecord], confirmed: Mapping[int, Confirmed]) -> list[TrialRecord]:
-    """The records, with all scores of those that were confirmed."""
-    return [
-        replace(record, **vars(confirmed[record.number]), visited=1.0) if record.number in confirmed else record
-        for record in records
-    ]
+_BEYOND = 2.0  # standard errors of a full score: how much worse than all of the front a trial may be in an objective
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What goes on once the search has ended: with trials that the front would not dominate if their estimates hold.
+    """What goes on once the search has ended: with the stopped trials that the front is expected to gain most by.
 
     Attributes:
         track: that they were stopped on.
         scale: what turns the objectives' values into losses, `losses x objectives`; one row makes one mean of them.
-        margin: by how much an estimate must be beyond the front, in standard errors of a full score.
-        in_full: scores a trial on all samples.
+        least: share of the front's hypervolume that a trial must be expected to add, with several losses; with one,
+            by how much its estimate must be below the least loss known in full.
+        score: scores a trial as far as a look that so many others follow, with its estimates there; 0 is in full.
     """
 
     track: Track
     scale: FloatArray
-    margin: float
-    in_full: Callable[[TrialRecord], Confirmed]
+    least: float
+    score: Callable[[TrialRecord, Sequence[Estimate], int], Confirmed]
 
     def confirm(self, records: Sequence[TrialRecord], progress: Callable[[int], None]) -> dict[int, Confirmed]:
-        """Score them on, look by look, the most promising one first; each that comes to its end speaks for the front.
+        """Score them on, look by look, the most promising one first; each that comes to its end joins the front.
 
         Args:
             records: all finished trials.
             progress: called with the number of trials that came to the end so far.
 
         Returns:
-            Trial number -> its scores, of those that came to the end.
+            Trial number -> its scores, of those that were scored on, whether or not they came to the end.
 
         Raises:
-            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+            InputError: the scores cannot be saved.
         """
-        found: dict[int, Confirmed] = {}
         whole = [record for record in records if record.whole]
-        waiting = {record.number: (record, self.track.left(record)) for record in records if _may_win(record)}
-        losses: dict[int, FloatArray] = {}
-        for record, left in waiting.values():
-            with _left_alone(record):
-                losses[record.number] = self._losses(record, left, whole)
-        while (number := _finalist(losses, whole, self.scale, self.margin)) is not None:
-            record, left = waiting[number]
-            del losses[number]
-            with _left_alone(record):
-                if left > 1:
-                    waiting[number] = record, left - 1
-                    losses[number] = self._losses(record, left - 1, whole)
-                else:
-                    found[number] = self.in_full(record)
-                    whole += with_confirmed([record], found)
-            progress(len(found))
+        waiting = {record.number: record for record in records if _may_win(record)}
+        standings = self._standings(whole, waiting)
+        gains = self._gains(whole, standings.of(waiting))
+        found: dict[int, Confirmed] = {}
+        while (number := self._next(gains)) is not None:
+            further: list[Estimate] = []
+            with _left_alone(waiting[number]):
+                further, found[number] = self._scored_on(waiting[number], whole)
+                (waiting[number],) = with_confirmed([waiting[number]], found)
+            if further:
+                standings.measure(number, losses_of(self.scale, further))
+                gains.update(number, standings.of([number])[number])
+                continue
+            gains.drop(number)
+            ended = waiting.pop(number)
+            if ended.whole:
+                whole.append(ended)
+                losses = self.scale @ np.array(ended.values)
+                standings.measure(number, known(losses))
+                gains.confirm(losses)
+                for other, estimates in standings.of(waiting).items():
+                    gains.update(other, estimates)
+            progress(sum(one.visited == 1 for one in found.values()))
         return found
 
-    def _losses(self, record: TrialRecord, left: int, whole: Sequence[TrialRecord]) -> FloatArray:
-        """What a look tells of a trial's losses on all samples."""
-        scores = self.track.scores(record.proposal, left)
+    def _scored_on(self, record: TrialRecord, whole: Sequence[TrialRecord]) -> tuple[list[Estimate], Confirmed]:
+        """What the next look tells of a trial, nothing where it is the last one; and what is known of it by then."""
+        left = self.track.left(record) - 1
+        estimates = self._estimates(record, left, whole) if left else []
+        return estimates, self.score(record, estimates, left)
+
+    def _standings(self, whole: Sequence[TrialRecord], waiting: dict[int, TrialRecord]) -> Standings:
+        """Of the losses of all trials; whoever cannot be estimated does not wait any longer."""
+        measured = {record.number: known(self.scale @ np.array(record.values)) for record in whole}
+        for number, record in list(waiting.items()):
+            del waiting[number]
+            with _left_alone(record):
+                estimates = self._estimates(record, self.track.left(record), whole)
+                measured[number], waiting[number] = losses_of(self.scale, estimates), record
+        return Standings({record.number: record.proposal for record in (*whole, *waiting.values())}, measured)
+
+    def _gains(
+        self, whole: Sequence[TrialRecord], candidates: Mapping[int, Sequence[Estimate]]
+    ) -> HypervolumeGain | EstimatedGain:
+        """Who is expected to gain how much."""
+        losses = np.array([record.values for record in whole]) @ self.scale.T
+        incumbents = losses[front(losses)]
         if len(self.scale) == 1:
-            estimates = self.track.estimates(scores, left)
-        else:
-            estimates = paired_estimates(self.track, record.proposal, scores, left, whole)
-        return np.asarray(self.scale @ [one.value for one in estimates], dtype=np.float64)
+            return EstimatedGain(incumbents, candidates)
+        errors = np.array([record.errors for record in whole]) @ np.abs(self.scale).T
+        return HypervolumeGain(incumbents, incumbents.max(axis=0) + _BEYOND * errors.mean(axis=0), candidates)
+
+    def _next(self, gains: HypervolumeGain | EstimatedGain) -> int | None:
+        """Who is worth another look; None where nobody is."""
+        best = gains.best()
+        return None if best is None or best[1] <= self.least else best[0]
+
+    def _estimates(self, record: TrialRecord, left: int, whole: Sequence[TrialRecord]) -> list[Estimate]:
+        """What a look tells of each objective on all samples."""
+        scores = self.track.scores(record.proposal, left)
+        return self.track.estimates(scores, nearest(self.track, record.proposal, whole), left)
 
 
 @contextlib.contextmanager
@@ -117,21 +127,6 @@ def _left_alone(record: TrialRecord) -> Iterator[None]:
         yield
     except TrialError as error:
         log.warning("trial %d was stopped early and cannot be scored in full: %s", record.number, error)
-
-
-def _finalist(
-    losses: Mapping[int, FloatArray], whole: Sequence[TrialRecord], scale: FloatArray, margin: float
-) -> int | None:
-    """The trial whose estimated losses are furthest beyond the front; None where none is beyond it."""
-    if not losses or not whole:
-        return None
-    theirs = np.array([record.values for record in whole]) @ scale.T
-    errors = np.array([record.errors for record in whole]) @ np.abs(scale).T
-    bar = theirs[front(theirs)] - margin * errors.mean(axis=0)
-    # By how much each incumbent is worse, in the objective that tells most; the least of these is what is gained.
-    gains = {number: float((bar - ours).max(axis=1).min()) for number, ours in losses.items()}
-    best = max(gains, key=lambda number: (gains[number], -number))
-    return best if gains[best] > 0 else None
 
 
 def _may_win(record: TrialRecord) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ...evaluators.racing.strata import Strata, strata_of
 from ...evaluators.statistics.scores import MetricScores
 from ...plugins import check_options, load_plugin
 from ...spaces.table import FloatArray
-from ..config import RacingConfig
+from ..config import PAIRED, RacingConfig
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Course:
         strata: of them, by what the members get right.
         order: positions in `rows`, in the order in which they are visited.
         sizes: how many of them each look sees, ascending; the last one sees all.
-        estimators: of each metric, by name.
+        estimators: of each metric, by name; none where estimates are paired.
     """
 
     rows: IntArray
@@ -55,15 +56,21 @@ class Course:
             InputError: there is no such estimator.
         """
         strata = strata_of(next(iter(references.values())))
-        kind, arguments = estimator_of(options)
-        estimators = {metric: kind(strata, scores, **arguments) for metric, scores in references.items()}
+        named = estimator_of(options)
+        estimators = {
+            metric: named[0](strata, scores, **named[1]) for metric, scores in references.items() if named is not None
+        }
         order = visiting_order(strata, options.agreement, seed)
         return cls(rows, strata, order, look_sizes(len(rows), options.first), estimators)
 
     def positions(self, left: int) -> IntArray:
         """Positions seen by a look that `left` others follow, ascending; the first look's where none is so early."""
-        size = self.sizes[max(0, len(self.sizes) - 1 - left)]
-        return np.sort(self.order[:size])
+        return self._positions[max(0, len(self.sizes) - 1 - left)]
+
+    @cached_property
+    def _positions(self) -> list[IntArray]:
+        """Positions seen by each look."""
+        return [np.sort(self.order[:size]) for size in self.sizes]
 
     def placed(self, scores: MetricScores, left: int) -> FloatArray:
         """Scores that such a look saw, each in its place, `samples`; NaN where a sample was not visited."""
@@ -71,25 +78,31 @@ class Course:
         values[self.positions(left)] = np.nan if scores.samples is None else scores.samples
         return values
 
-    def estimate(self, metric: str, scores: FloatArray, left: int) -> Estimate:
-        """Estimate of a candidate's mean from what such a look sees of its scores, `samples` (NaN: not visited)."""
-        positions = self.positions(left)
-        return self.estimators[metric].estimate(positions, scores[positions])
+    def estimate(self, metric: str, scores: FloatArray, incumbents: FloatArray, left: int) -> Estimate:
+        """Estimate of a candidate's mean over all samples.
 
-    def paired(self, scores: FloatArray, incumbents: FloatArray, left: int) -> Estimate:
-        """The same from paired differences to the incumbents' scores, `incumbents x samples`."""
+        Args:
+            metric: that the scores are of.
+            scores: what a look that `left` others follow sees of the candidate, `samples`; NaN: not visited.
+            incumbents: full scores of others that it is paired with, `incumbents x samples`.
+            left: as above.
+        """
         positions = self.positions(left)
+        if metric in self.estimators:
+            return self.estimators[metric].estimate(positions, scores[positions])
         return paired_estimate(self.strata, positions, scores[positions], incumbents)
 
 
-def estimator_of(options: RacingConfig) -> tuple[type[Estimator], dict[str, Any]]:
-    """The kind of estimator that the options name, and its own options.
+def estimator_of(options: RacingConfig) -> tuple[type[Estimator], dict[str, Any]] | None:
+    """The kind of estimator that the options name, and its own options; None where estimates are paired.
 
     Raises:
         InputError: there is none of that name, or it has no such option.
     """
+    if options.estimator == {"kind": PAIRED}:
+        return None
     arguments = dict(options.estimator)
-    name = str(arguments.pop("kind", "stratified"))
+    name = str(arguments.pop("kind", PAIRED))
     room = f"{__name__.rsplit('.', 3)[0]}.evaluators.estimators"
     kind = load_plugin(name, room, Estimator)
     check_options(f"racing.estimator '{name}'", kind, arguments, given=("strata", "references"))

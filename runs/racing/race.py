@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,10 +21,12 @@ from ..config import Config
 from ..proposals import Proposals
 from ..record import Proposal, TrialRecord
 from ..workbench import Metrics, Workbench
-from .confirmation import Confirmation, Confirmed
+from .against_front import AgainstFront
+from .confirmation import Confirmation
+from .confirmed import Confirmed
 from .course import estimator_of
 from .screening import Screens
-from .stopping import AgainstFront, AmongRivals
+from .standings import settled
 from .track import Track, lay_track
 
 log = logging.getLogger(__name__)
@@ -52,9 +55,9 @@ class Race:
     """Scores the candidates of one run.
 
     The searcher's candidates race: in one order of the samples, the same for all, each is scored until an incumbent
-    surely dominates it (several objectives), or until it has fallen behind the others (one objective, or one weighted
-    mean). Baselines are scored in full, and so is every candidate where `racing` is off, where an objective has no
-    value of its own for each sample, or where the searcher follows gradients, which are of all samples.
+    surely dominates it; of one objective, or one weighted mean, that is the best trial. Baselines are scored in full,
+    and so is every candidate where `racing` is off, where an objective has no value of its own for each sample, or
+    where the searcher follows gradients, which are of all samples.
 
     Args:
         bench: evaluates.
@@ -91,7 +94,7 @@ class Race:
 
         Raises:
             TrialError: it could not be scored.
-            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+            InputError: the scores cannot be saved.
         """
         if not self._may_stop(proposal, records):
             return self._in_full(proposal)
@@ -105,26 +108,35 @@ class Race:
         for left in range(track.looks - 1, 0, -1):
             scores = track.scores(proposal, left)
             if rule.stops(scores, left):
-                return self._partial(proposal, track, rule.estimates(scores, left), left)
+                estimates = rule.estimates(scores, left)
+                if not self._one_mean:  # which is told as it was measured, and compared by that
+                    estimates = settled(track, proposal, estimates, records)
+                return self._partial(proposal, track, estimates, left)
         return self._in_full(proposal, self._wanted())
 
     def confirm(self, records: Sequence[TrialRecord], progress: Callable[[int], None]) -> dict[int, Confirmed]:
-        """Score in full what was stopped early and may belong to the front all the same; see `Confirmation`.
+        """Score on what was stopped early and may belong to the front all the same; see `Confirmation`.
 
         Raises:
-            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+            InputError: the scores cannot be saved.
         """
         track = self._laid(records) if any(record.complete and not record.whole for record in records) else None
         if track is None:
             return {}
-        signs = self._proposals.objectives.signs
-        scale = (self._proposals.weights(records) * signs)[None] if self._one_mean else np.diag(signs)
-        return Confirmation(track, scale, self._options.confirm, self._confirmed).confirm(records, progress)
+        least = 0.0 if self._one_mean else self._options.confirm
+        return Confirmation(track, self._scale(records), least, partial(self._scored_on, track)).confirm(
+            records, progress
+        )
 
-    def _confirmed(self, record: TrialRecord) -> Confirmed:
-        found = self._in_full(record.proposal, self._wanted())
+    def _scored_on(self, track: Track, record: TrialRecord, estimates: Sequence[Estimate], left: int) -> Confirmed:
+        """What is known of a stopped trial at a later look, or, with none left, of all its samples."""
+        if left:
+            found = self._partial(record.proposal, track, estimates, left)
+        else:
+            found = self._in_full(record.proposal, self._wanted())
         values = found.values or ()
-        return Confirmed(values, found.errors, self._proposals.objectives.violations(values), found.key)
+        violations = self._proposals.objectives.violations(values)
+        return Confirmed(values, found.errors, violations, found.key, found.visited)
 
     @property
     def _one_mean(self) -> bool:
@@ -148,11 +160,14 @@ class Race:
                 log.warning("racing is off: %s", self._track)
         return None if isinstance(self._track, str) else self._track
 
-    def _rule(self, track: Track, records: Sequence[TrialRecord], proposal: Proposal) -> AgainstFront | AmongRivals:
-        objectives = self._proposals.objectives
-        if not self._one_mean:
-            return AgainstFront(track, objectives, self._options, records, proposal)
-        return AmongRivals(track, objectives, self._proposals.weights(records), self._options, records)
+    def _rule(self, track: Track, records: Sequence[TrialRecord], proposal: Proposal) -> AgainstFront:
+        margin = self._options.margin_of_one if self._one_mean else self._options.margin
+        return AgainstFront(track, self._scale(records), self._options.false_stops, margin, records, proposal)
+
+    def _scale(self, records: Sequence[TrialRecord]) -> FloatArray:
+        """What turns the objectives' values into losses, `losses x objectives`."""
+        signs = self._proposals.objectives.signs
+        return (self._proposals.weights(records) * signs)[None] if self._one_mean else np.diag(signs)
 
     def _in_full(self, proposal: Proposal, metrics: Metrics | None = None) -> Evaluation:
         scores = self._bench.score(proposal, self._samples, metrics)

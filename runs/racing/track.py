@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from zlib import crc32
 
 import numpy as np
@@ -27,12 +28,15 @@ class Track:
         bench: evaluates.
         objectives: the run's.
         courses: of every task that an objective is of.
+
+    Attributes:
+        measured: trial number -> its own estimates when it was stopped, as far as anybody asked for them.
     """
 
     def __init__(self, bench: Workbench, objectives: Objectives, courses: Mapping[str, Course]) -> None:
         self._bench, self._objectives, self._courses = bench, objectives, courses
         self._recorded: dict[int, EachScores] = {}
-        self._estimated: dict[tuple[int, int], FloatArray] = {}
+        self.measured: dict[int, list[Estimate]] = {}
         self.sizes = max((course.sizes for course in courses.values()), key=len)
         self.looks = len(self.sizes)
 
@@ -42,15 +46,21 @@ class Track:
 
     def share(self, left: int) -> float:
         """How much of all samples a look sees."""
-        seen = sum(len(rows) for rows in self.samples(left).values())
-        return seen / sum(len(course.rows) for course in self._courses.values())
+        return self._shares[left]
+
+    @cached_property
+    def _shares(self) -> list[float]:
+        """How much each look sees, by how many are left."""
+        total = sum(len(course.rows) for course in self._courses.values())
+        seen = [sum(len(rows) for rows in self.samples(left).values()) for left in range(self.looks)]
+        return [one / total for one in seen]
 
     def scores(self, proposal: Proposal, left: int) -> EachScores:
         """Scores of a candidate as far as a look sees them; what is not known yet is evaluated.
 
         Raises:
             TrialError: it could not be scored.
-            InputError: the evaluators found the configuration wrong, or the scores cannot be saved.
+            InputError: the scores cannot be saved.
         """
         scores = self._bench.evaluate(proposal, self.samples(left), self._objectives.metrics)
         each = zip(self._objectives.each, self._objectives.pick(scores), strict=True)
@@ -62,29 +72,13 @@ class Track:
             self._recorded[record.number] = self.scores(record.proposal, self.left(record))
         return self._recorded[record.number]
 
-    def reached(self, record: TrialRecord, left: int) -> bool:
-        """Whether a finished trial came as far as a look."""
-        return record.complete and record.visited >= self.share(left)
-
-    def estimated(self, record: TrialRecord, left: int) -> FloatArray:
-        """What a look told of each objective of a finished trial that came so far, `objectives`."""
-        if (record.number, left) not in self._estimated:
-            values = [one.value for one in self.estimates(self.recorded(record), left)]
-            self._estimated[record.number, left] = np.array(values)
-        return self._estimated[record.number, left]
-
-    def estimates(self, scores: EachScores, left: int) -> list[Estimate]:
-        """What a look tells of each objective on all samples of the search."""
-        each = zip(self._objectives.each, scores, strict=True)
-        return [self._courses[one.task].estimate(one.metric, values, left) for one, values in each]
-
-    def paired(self, scores: EachScores, incumbents: Sequence[EachScores], left: int) -> list[Estimate]:
-        """The same from paired differences to incumbents, who know all their scores."""
+    def estimates(self, scores: EachScores, incumbents: Sequence[EachScores], left: int) -> list[Estimate]:
+        """What a look tells of each objective on all samples of the search, beside others who know all their scores."""
         found = []
         for row, objective in enumerate(self._objectives.each):
             course = self._courses[objective.task]
             theirs = np.array([one[row] for one in incumbents]).reshape(len(incumbents), len(course.rows))
-            found.append(course.paired(scores[row], theirs, left))
+            found.append(course.estimate(objective.metric, scores[row], theirs, left))
         return found
 
     def left(self, record: TrialRecord) -> int:

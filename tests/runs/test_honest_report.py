@@ -13,6 +13,7 @@ from scipy import stats
 from mergesearch.runs.api import Run, run
 from mergesearch.runs.config import Config
 from mergesearch.runs.outcome.ties import TIE, WINNER, WORSE
+from mergesearch.runs.report.reading import glance
 
 from .conftest import MakeConfig
 
@@ -48,6 +49,19 @@ def test_the_front_has_intervals_of_its_held_out_scores(raced: Run) -> None:
     wanted = f"→ {first['mean held-out']:.3f} [{first['mean low']:.3f}, {first['mean high']:.3f}]"
     assert shown["mean"][0].endswith(wanted) and shown["mean"][0].startswith(f"{first['mean']:.3f}")
     assert len(shown) == len(front) and "its 95 % interval" in raced.folder.report.read_text()
+
+
+def test_a_terminal_shows_every_score_with_its_error(raced: Run, make_config: MakeConfig) -> None:
+    """Of search samples in brackets; with one objective the mean is no column of its own."""
+    every = glance(raced.trials, raced.plan, len(raced.front))
+    for name in ("flip", "invert", "mean", "searched"):
+        assert every[name].map(lambda cell: bool(re.search(r"\d ± \d|^$", cell))).all()
+    judged, stopped = raced.trials["mean held-out"].notna(), raced.trials["samples"] < 1
+    assert (every["flip"].str.startswith("(") == ~judged).all()
+    assert (every["searched"].str.endswith(" %)") == stopped).all()
+    one = run(Config(**make_config(name="one", objectives=NAMES[:1], budget__trials=8)))
+    alone = glance(one.trials, one.plan, 1)
+    assert list(alone)[-2:] == ["flip", "searched"]
 
 
 def test_ties_are_shown_as_ties(raced: Run) -> None:

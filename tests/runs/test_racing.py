@@ -15,6 +15,7 @@ from mergesearch.evaluators.dataloader import DataLoaderEvaluator
 from mergesearch.runs.api import Run, run
 from mergesearch.runs.config import Config
 from mergesearch.runs.record import TrialRecord
+from mergesearch.runs.report import remarks
 from mergesearch.search.pareto import front
 
 from .conftest import MakeConfig
@@ -66,16 +67,17 @@ def test_no_candidate_of_the_front_was_stopped(make_config: MakeConfig) -> None:
 
 def test_finalists_are_confirmed_on_all_samples(make_config: MakeConfig) -> None:
     """With a wide margin candidates stop though they are good; the best of them come back at the end."""
-    racing = {**EAGER, "margin": 4.0, "confirm": 0.0}
+    racing = {**EAGER, "margin": 4.0}
     result = run(eager(make_config, racing=racing))
     assert result.results and result.results.confirmed
     journal = run(eager(make_config, name="longer", racing=racing, budget__trials=44)).records[:40]
     stopped = {record.number for record in journal if not record.whole and record.values}
     assert set(result.results.confirmed) <= stopped | {one.number for one in journal if one.whole}
     whole = run(eager(make_config, name="whole", racing="off"))
-    for number in result.results.confirmed:
+    ended = [number for number, one in result.results.confirmed.items() if one.visited == 1]
+    for number in ended:
         assert result.records[number].whole and result.records[number].values == whole.records[number].values
-    assert set(result.results.confirmed) & set(result.front["trial"])
+    assert set(ended) & set(result.front["trial"])
     assert essence(Run(result.folder.path).records) == essence(result.records)
 
 
@@ -93,6 +95,16 @@ def test_a_resumed_race_is_the_same_race(raced: Run, make_config: MakeConfig) ->
     assert essence(pieces.records) == essence(raced.records) and pieces.results == raced.results
 
 
+def test_a_resumed_race_of_one_mean_is_the_same_race(make_config: MakeConfig) -> None:
+    search = {"searcher": "tpe", "seed": 5, "scalarise": "mean"}
+    whole = run(eager(make_config, search=search))
+    assert sum(not record.whole for record in whole.records) >= 5
+    for trials in (17, 29, 40):
+        other = str(whole.folder.path / "other")
+        pieces = run(eager(make_config, name="pieces", search=search, budget__trials=trials, cache=other))
+    assert essence(pieces.records) == essence(whole.records) and pieces.results == whole.results
+
+
 def test_a_stopped_trial_is_a_pruned_one_to_optuna(raced: Run) -> None:
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(raced.folder.journal)))
     (study,) = optuna.get_all_study_names(storage)
@@ -101,7 +113,11 @@ def test_a_stopped_trial_is_a_pruned_one_to_optuna(raced: Run) -> None:
     assert [trial.state for trial in trials] == states
 
 
-def test_each_look_asks_for_new_samples_alone(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("racing", [EAGER, {**EAGER, "margin": 4.0}])
+def test_each_look_asks_for_new_samples_alone(
+    racing: dict[str, Any], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is told of the share of samples is what was scored, whether or not finalists came to their end."""
     score, asked = DataLoaderEvaluator.score, []
 
     def counting(self: DataLoaderEvaluator, model: Any, samples: Mapping[str, np.ndarray]) -> Any:
@@ -109,15 +125,29 @@ def test_each_look_asks_for_new_samples_alone(make_config: MakeConfig, monkeypat
         return score(self, model, samples)
 
     monkeypatch.setattr(DataLoaderEvaluator, "score", counting)
-    result = run(eager(make_config, samples={"held_out": 0.0}))
+    result = run(eager(make_config, samples={"held_out": 0.0}, racing=racing))
     total = sum(sizes[0] for sizes in result.plan.samples.values())
     objectives = {name.split("/")[0] for name in result.plan.objectives.names}
     raced = sum(sizes[0] for task, sizes in result.plan.samples.items() if task in objectives)
     spent = sum(record.visited * raced + (total - raced if record.whole else 0) for record in result.records)
     assert sum(asked) == round(spent)
+    assert f"; {100 * result.trials['samples'].mean():.0f} % of the sample evaluations" in remarks.racing(result.trials)
 
 
-def test_one_objective_is_halved(make_config: MakeConfig) -> None:
+def test_finalists_that_did_not_come_to_their_end_keep_what_was_learnt(make_config: MakeConfig) -> None:
+    racing = {**EAGER, "margin": 4.0}
+    result = run(eager(make_config, racing=racing))
+    before = run(eager(make_config, name="before", racing={**racing, "confirm": 1.0}))
+    assert result.results and before.results and not before.results.confirmed
+    given_up = [number for number, one in result.results.confirmed.items() if one.visited < 1]
+    assert given_up
+    for number in given_up:
+        now, then = result.records[number], before.records[number]
+        assert not now.whole and now.visited > then.visited and now.key != then.key
+        assert max(now.errors) < max(then.errors)
+
+
+def test_one_objective_races_against_the_best(make_config: MakeConfig) -> None:
     result = run(eager(make_config, objectives=["flip/accuracy"]))
     whole = [record for record in result.records if record.whole and record.proposal.origin == "random"]
     stopped = [record for record in result.records if not record.whole]
@@ -126,13 +156,23 @@ def test_one_objective_is_halved(make_config: MakeConfig) -> None:
     assert all(record.values and record.values < best for record in stopped), "what looks best is always confirmed"
 
 
-def test_a_mean_of_objectives_is_halved(make_config: MakeConfig) -> None:
+def test_a_mean_of_objectives_races_against_the_best(make_config: MakeConfig) -> None:
     search = {"searcher": "random", "seed": 5, "scalarise": "mean"}
     result = run(eager(make_config, search=search))
     assert sum(not record.whole for record in result.records) > 10
 
 
-@pytest.mark.parametrize("kind", ["mean", "stratified", "item_response"])
+def test_a_margin_of_one_objective_stops_more_and_leaves_them_to_the_finalists(make_config: MakeConfig) -> None:
+    stopped = []
+    for margin in (0.0, 6.0):
+        racing = {"first": 8, "false_stops": 0.1, "margin_of_one": margin}
+        result = run(eager(make_config, name=f"margin{margin:g}", racing=racing, objectives=["flip/accuracy"]))
+        confirmed = set(result.results.confirmed) if result.results else set()
+        stopped.append(sum(not record.whole or record.number in confirmed for record in result.records))
+    assert stopped[0] < stopped[1]
+
+
+@pytest.mark.parametrize("kind", ["paired", "mean", "stratified", "item_response"])
 def test_every_estimator_estimates(kind: str, make_config: MakeConfig) -> None:
     result = run(eager(make_config, racing={**EAGER, "estimator": kind}, objectives=["flip/accuracy"]))
     stopped = [record for record in result.records if not record.whole]

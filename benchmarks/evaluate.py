@@ -123,10 +123,10 @@ def _cases(folder: Path, quick: bool) -> Iterator[tuple[Any, Any, Case]]:
         shutil.copy(zoo / "tasks" / f"{name}.yaml", folder)
     choices = write_choices(zoo / "tasks" / "zoo_sort.jsonl", folder, 100 if quick else 200)
     both = [*answers, *choices]
-    yield model, tokenizer, Case("zoo, generation", answers, folder, BATCH_SIZE, bare=1.5)
-    yield model, tokenizer, Case("zoo, multiple choice", choices, folder, BATCH_SIZE, bare=1.3)
-    yield model, tokenizer, Case("zoo, both", both, folder, BATCH_SIZE, simple=0.4)
-    yield model, tokenizer, Case("zoo, both", both, folder, 32)
+    yield model, tokenizer, Case("zoo, generation", answers, folder, BATCH_SIZE, simple=0.4, bare=1.5)
+    yield model, tokenizer, Case("zoo, multiple choice", choices, folder, BATCH_SIZE, simple=0.4, bare=1.3)
+    for size in (BATCH_SIZE, 32):
+        yield model, tokenizer, Case("zoo, both", both, folder, size, simple=0.4)
     large = llama(2 if quick else 8, 768, VOCABULARY, torch.float32)
     words = write_words(folder, VOCABULARY, 2 if quick else 4)
     name = f"{weights_of(large) / 1e6:.0f} M weights, few-shot choice"

@@ -44,6 +44,7 @@ class LMEvalEvaluator(Evaluator):
             include_path: folder with task files of your own.
             num_fewshot: examples in each prompt; by default the task's own number.
             batch_size: requests per forward pass at the greatest length; of shorter ones, as many as take that room.
+                While answers are generated, more stand together where their keys and values take up to 64 MiB.
             apply_chat_template: ask through the tokenizer's chat template, few-shot examples as turns.
             limit: use only the first so many documents of each task.
 

@@ -14,8 +14,8 @@ from .model import HarnessModel
 
 _GREEDY = {"until", "max_gen_toks", "do_sample", "temperature"}  # what a greedy request may say
 # Bytes of keys and values that may stand together, whatever the batch size: a step with many rows of a small model
-# takes little longer than one with few. Of a model of a billion weights this is about its largest batch's share.
-_LITTLE = 1 << 28
+# takes little longer than one with few. Batches of a model of a billion weights take more anyway.
+_LITTLE = 1 << 26
 
 
 class Prompt(NamedTuple):
@@ -71,12 +71,9 @@ class Generations:
         budget = self._model.batch_size * max(prompt.size for prompt in self._prompts.values())
         kept = self._abilities.kept
         room = budget if kept is None else max(budget, _LITTLE // kept.bytes)
-        batches: list[list[int]] = []
-        for number in sorted(range(len(prompts)), key=lambda one: prompts[one].order):
-            joins = batches and len(batches[-1]) < budget  # a step reads a token of each
-            if not joins or not _joins(prompts[number], [prompts[one] for one in batches[-1]], room):
-                batches.append([])
-            batches[-1].append(number)
+        batches = _batches(prompts, budget, room)
+        even = _batches(prompts, -(-len(prompts) // len(batches)), room)  # rather than one with a few rows
+        batches = even if len(even) == len(batches) else batches
         planned = [self._planned(prompts, batch, budget) for batch in batches]
         return partial(self._responses, requests=requests, prompts=prompts, batches=planned)
 
@@ -109,12 +106,22 @@ class Generations:
         return [postprocess_generated_text(text, stops, None) for text in decoded]
 
 
-def _joins(prompt: Prompt, batch: Sequence[Prompt], room: int) -> bool:
-    """Whether a prompt, the next in order, may stand in the same batch."""
-    first = batch[0]
-    alike = prompt.stops == first.stops and 2 * prompt.length >= first.length  # else most of its steps were for others
-    longest = max(len(prompt.tokens), *(len(one.tokens) for one in batch)) + first.length
-    return alike and (len(batch) + 1) * longest <= room
+def _batches(prompts: Sequence[Prompt], most: int, room: int) -> list[list[int]]:
+    """Numbers of prompts that go well together: of so many rows at most, and with room for so many tokens."""
+    batches: list[list[int]] = []
+    width = 0  # of the longest prompt in the last one
+    for number in sorted(range(len(prompts)), key=lambda one: prompts[one].order):
+        prompt = prompts[number]
+        width = max(width, len(prompt.tokens))
+        rows = len(batches[-1]) + 1 if batches else 0
+        first = prompts[batches[-1][0]] if batches else prompt
+        fits = rows <= most and rows * (width + first.length) <= room
+        # Of an answer less than half as long, most of the steps were for others.
+        if not batches or not fits or prompt.stops != first.stops or 2 * prompt.length < first.length:
+            batches.append([])
+            width = len(prompt.tokens)
+        batches[-1].append(number)
+    return batches
 
 
 def _until_end(tokens: list[int], ends: Sequence[int]) -> list[int]:

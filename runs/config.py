@@ -149,12 +149,12 @@ class RacingConfig(_Section):
     margin: float = Field(
         5.0, ge=0, description="gain that is left to the finalists at the end, in standard errors of a full score"
     )
-    margin_of_one: float = Field(0.25, ge=0, description="the same with one objective, or one mean of several")
     confirm: float = Field(
         0.0002, ge=0, description="share of the front's volume that a stopped trial must promise, to be scored on"
     )
+    keep: float = Field(1 / 3, gt=0, lt=1, description="one objective: share of candidates that go on at each look")
     first: int = Field(
-        16, ge=2, description="samples of a task before the first look; each next has half as many again"
+        16, ge=2, description="samples before the first look; each next has half as many again (one objective: twice)"
     )
     agreement: float = Field(0.2, ge=0, le=1, description="share of samples on which the members agree, as a guard")
     estimator: Annotated[dict[str, Any], BeforeValidator(_kind)] = Field(

@@ -126,6 +126,12 @@ class Objectives:
             if objective.floor is not None
         )
 
+    def may_keep_floors(self, values: Sequence[float] | None, errors: Sequence[float]) -> bool:
+        """Whether estimates leave it open that all floors are kept: two of their standard errors may be amiss."""
+        pairs = zip(self.each, values or (), errors, strict=True)
+        hopeful = [value - 2.0 * objective.sign * error for objective, value, error in pairs]
+        return all(violation <= 0 for violation in self.violations(hopeful))
+
     def weights(self, reference: FloatArray) -> FloatArray:
         """Weights of one mean, adding up to 1, float64, `objectives`.
 

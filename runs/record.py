@@ -87,6 +87,11 @@ class TrialRecord:
         return self.visited == 0
 
     @property
+    def keeps_floors(self) -> bool:
+        """Whether no floor is missed, as far as its values tell."""
+        return self.complete and all(violation <= 0 for violation in self.violations)
+
+    @property
     def whole(self) -> bool:
         """Whether it has scores on all samples, so that it may be chosen."""
         return self.complete and self.visited == 1

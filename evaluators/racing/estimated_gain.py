@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ..estimators.estimator import Estimate
 from .strata import FloatArray
 
@@ -12,12 +14,12 @@ class EstimatedGain:
     """By how much each candidate's estimated loss is below the least that is known in full.
 
     Args:
-        front: losses of those who are known in full, float64, `incumbents x 1`, at least one.
+        front: losses of those who are known in full, float64, `incumbents x 1`; with none, all gain infinitely much.
         candidates: number of each candidate -> the estimate of its loss, alone in a sequence.
     """
 
     def __init__(self, front: FloatArray, candidates: Mapping[int, Sequence[Estimate]]) -> None:
-        self._least = float(front.min())
+        self._least = float(front.min(initial=np.inf))
         self._losses = {number: estimates[0].value for number, estimates in candidates.items()}
 
     def update(self, number: int, estimates: Sequence[Estimate]) -> None:

@@ -23,12 +23,12 @@ _PAIRED = 32  # trials; more of them cost more than they tell
 class AgainstFront:
     """Racing: a candidate stops once an incumbent of the front dominates it, with confidence.
 
-    Of one loss the front is the best trial. A candidate is paired with the trials whose coefficients are nearest to its
-    own, which get the same samples right.
+    Only trials that keep the floors speak for the front: no other can be chosen. A candidate is paired with the trials
+    whose coefficients are nearest to its own, which get the same samples right.
 
     Attributes:
         track: of the race.
-        scale: what turns the objectives' values into losses, `losses x objectives`; one row makes one mean of them.
+        scale: what turns the objectives' values into losses, `objectives x objectives`.
         false_stops: probability of stopping a candidate that is beyond the front by the margin.
         margin: in standard errors of a full score.
         records: finished trials.
@@ -48,7 +48,7 @@ class AgainstFront:
 
     def stops(self, scores: EachScores, left: int) -> bool:
         """Whether the candidate, with these scores, stops at a look that `left` others would follow."""
-        if not self._whole:
+        if not len(self._front):
             return False
         critical = critical_value(self.false_stops, self.track.sizes, len(self.scale))
         losses = losses_of(self.scale, self.estimates(scores, left))
@@ -66,13 +66,19 @@ class AgainstFront:
 
     @cached_property
     def _front(self) -> FloatArray:
-        losses = np.array([record.values for record in self._whole]) @ self.scale.T
-        return losses[front(losses)]
+        return front_of(self._whole, self.scale)
 
     @cached_property
     def _margins(self) -> FloatArray:
         errors = np.sqrt(np.array([record.errors for record in self._whole]) ** 2 @ self.scale.T**2)
         return np.asarray(self.margin * errors.mean(axis=0), dtype=np.float64)
+
+
+def front_of(records: Sequence[TrialRecord], scale: FloatArray) -> FloatArray:
+    """Losses, `incumbents x losses`, of those trials that keep the floors and that no other one of these dominates."""
+    kept = [record.values or () for record in records if record.keeps_floors]
+    losses = np.array(kept, dtype=np.float64).reshape(len(kept), scale.shape[1]) @ scale.T
+    return losses[front(losses)] if kept else losses
 
 
 def losses_of(scale: FloatArray, estimates: Sequence[Estimate]) -> list[Estimate]:

@@ -13,10 +13,9 @@ from ...errors import TrialError
 from ...evaluators.estimators.estimator import Estimate
 from ...evaluators.racing.estimated_gain import EstimatedGain
 from ...evaluators.racing.hypervolume_gain import HypervolumeGain
-from ...search.pareto import front
 from ...spaces.table import FloatArray
 from ..record import TrialRecord
-from .against_front import losses_of, nearest
+from .against_front import front_of, losses_of, nearest
 from .confirmed import Confirmed, with_confirmed
 from .standings import Standings, known
 from .track import Track
@@ -36,12 +35,14 @@ class Confirmation:
         least: share of the front's hypervolume that a trial must be expected to add, with several losses; with one,
             by how much its estimate must be below the least loss known in full.
         score: scores a trial as far as a look that so many others follow, with its estimates there; 0 is in full.
+        may_win: whether a stopped trial may keep its floors.
     """
 
     track: Track
     scale: FloatArray
     least: float
     score: Callable[[TrialRecord, Sequence[Estimate], int], Confirmed]
+    may_win: Callable[[TrialRecord], bool]
 
     def confirm(self, records: Sequence[TrialRecord], progress: Callable[[int], None]) -> dict[int, Confirmed]:
         """Score them on, look by look, the most promising one first; each that comes to its end joins the front.
@@ -57,7 +58,8 @@ class Confirmation:
             InputError: the scores cannot be saved.
         """
         whole = [record for record in records if record.whole]
-        waiting = {record.number: record for record in records if _may_win(record)}
+        stopped = [record for record in records if record.complete and not record.whole]
+        waiting = {record.number: record for record in stopped if self.may_win(record)}
         standings = self._standings(whole, waiting)
         gains = self._gains(whole, standings.of(waiting))
         found: dict[int, Confirmed] = {}
@@ -66,7 +68,7 @@ class Confirmation:
             with _left_alone(waiting[number]):
                 further, found[number] = self._scored_on(waiting[number], whole)
                 (waiting[number],) = with_confirmed([waiting[number]], found)
-            if further:
+            if further and self.may_win(waiting[number]):
                 standings.measure(number, losses_of(self.scale, further))
                 gains.update(number, standings.of([number])[number])
                 continue
@@ -76,7 +78,8 @@ class Confirmation:
                 whole.append(ended)
                 losses = self.scale @ np.array(ended.values)
                 standings.measure(number, known(losses))
-                gains.confirm(losses)
+                if ended.keeps_floors:
+                    gains.confirm(losses)
                 for other, estimates in standings.of(waiting).items():
                     gains.update(other, estimates)
             progress(sum(one.visited == 1 for one in found.values()))
@@ -101,9 +104,8 @@ class Confirmation:
     def _gains(
         self, whole: Sequence[TrialRecord], candidates: Mapping[int, Sequence[Estimate]]
     ) -> HypervolumeGain | EstimatedGain:
-        """Who is expected to gain how much."""
-        losses = np.array([record.values for record in whole]) @ self.scale.T
-        incumbents = losses[front(losses)]
+        """Who is expected to gain how much over the front of those that keep the floors."""
+        incumbents = front_of(whole, self.scale)
         if len(self.scale) == 1:
             return EstimatedGain(incumbents, candidates)
         errors = np.array([record.errors for record in whole]) @ np.abs(self.scale).T
@@ -127,8 +129,3 @@ def _left_alone(record: TrialRecord) -> Iterator[None]:
         yield
     except TrialError as error:
         log.warning("trial %d was stopped early and cannot be scored in full: %s", record.number, error)
-
-
-def _may_win(record: TrialRecord) -> bool:
-    """Whether it was stopped early, and may keep its floors."""
-    return record.complete and not record.whole and all(violation <= 0 for violation in record.violations)

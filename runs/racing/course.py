@@ -11,11 +11,9 @@ import numpy as np
 
 from ...evaluators.estimators.estimator import Estimate, Estimator
 from ...evaluators.evaluator import IntArray
-from ...evaluators.racing.looks import look_sizes
 from ...evaluators.racing.order import visiting_order
 from ...evaluators.racing.paired import paired_estimate
 from ...evaluators.racing.strata import Strata, strata_of
-from ...evaluators.statistics.scores import MetricScores
 from ...plugins import check_options, load_plugin
 from ...spaces.table import FloatArray
 from ..config import PAIRED, RacingConfig
@@ -41,7 +39,12 @@ class Course:
 
     @classmethod
     def laid(
-        cls, rows: IntArray, references: Mapping[str, FloatArray], seed: Sequence[int], options: RacingConfig
+        cls,
+        rows: IntArray,
+        references: Mapping[str, FloatArray],
+        sizes: tuple[int, ...],
+        seed: Sequence[int],
+        options: RacingConfig,
     ) -> Course:
         """Lay it out.
 
@@ -49,8 +52,9 @@ class Course:
             rows: as above.
             references: full scores of the members, `references x samples`, of each metric that races. The first
                 metric makes the strata.
+            sizes: how many samples each look sees.
             seed: of the order.
-            options: which order, looks and estimator.
+            options: which order and estimator.
 
         Raises:
             InputError: there is no such estimator.
@@ -61,7 +65,7 @@ class Course:
             metric: named[0](strata, scores, **named[1]) for metric, scores in references.items() if named is not None
         }
         order = visiting_order(strata, options.agreement, seed)
-        return cls(rows, strata, order, look_sizes(len(rows), options.first), estimators)
+        return cls(rows, strata, order, sizes, estimators)
 
     def positions(self, left: int) -> IntArray:
         """Positions seen by a look that `left` others follow, ascending; the first look's where none is so early."""
@@ -72,10 +76,10 @@ class Course:
         """Positions seen by each look."""
         return [np.sort(self.order[:size]) for size in self.sizes]
 
-    def placed(self, scores: MetricScores, left: int) -> FloatArray:
-        """Scores that such a look saw, each in its place, `samples`; NaN where a sample was not visited."""
+    def placed(self, scores: FloatArray, left: int) -> FloatArray:
+        """Scores that such a look saw, `visited`, each in its place, `samples`; NaN where a sample was not visited."""
         values = np.full(len(self.rows), np.nan)
-        values[self.positions(left)] = np.nan if scores.samples is None else scores.samples
+        values[self.positions(left)] = scores
         return values
 
     def estimate(self, metric: str, scores: FloatArray, incumbents: FloatArray, left: int) -> Estimate:

@@ -41,7 +41,7 @@ class Screens:
         for name, keep in self._shares.items():
             value = self._loss(name, proposal)
             rivals = np.array([self._recorded(name, record) for record in records if record.key or record.screened])
-            if falls_behind(value, rivals, float(rivals.min(initial=np.inf)), keep):
+            if falls_behind(value, rivals, keep):
                 return f"screened out: {name} is {abs(value):.4g}, not among the best {keep:.0%} so far"
         return None
 

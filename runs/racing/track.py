@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from zlib import crc32
 
 import numpy as np
 
+from ...errors import TrialError
 from ...evaluators.estimators.estimator import Estimate
 from ...evaluators.evaluator import IntArray
 from ...evaluators.statistics.scores import MetricScores
@@ -37,6 +38,7 @@ class Track:
         self._bench, self._objectives, self._courses = bench, objectives, courses
         self._recorded: dict[int, EachScores] = {}
         self.measured: dict[int, list[Estimate]] = {}
+        self._looks: dict[tuple[int, int], list[Estimate]] = {}
         self.sizes = max((course.sizes for course in courses.values()), key=len)
         self.looks = len(self.sizes)
 
@@ -63,14 +65,30 @@ class Track:
             InputError: the scores cannot be saved.
         """
         scores = self._bench.evaluate(proposal, self.samples(left), self._objectives.metrics)
-        each = zip(self._objectives.each, self._objectives.pick(scores), strict=True)
-        return [self._courses[objective.task].placed(one, left) for objective, one in each]
+        found = []
+        for objective, one in zip(self._objectives.each, self._objectives.pick(scores), strict=True):
+            if one.samples is None:
+                raise TrialError(f"{objective.name} has no value of its own for each sample of this candidate")
+            found.append(self._courses[objective.task].placed(one.samples, left))
+        return found
 
     def recorded(self, record: TrialRecord) -> EachScores:
         """Scores of a finished trial, as far as it came."""
         if record.number not in self._recorded:
             self._recorded[record.number] = self.scores(record.proposal, self.left(record))
         return self._recorded[record.number]
+
+    def reached(self, record: TrialRecord, left: int) -> bool:
+        """Whether a finished trial came as far as a look."""
+        return record.complete and record.visited >= self.share(left)
+
+    def looked_at(
+        self, record: TrialRecord, left: int, incumbents: Callable[[TrialRecord], Sequence[EachScores]]
+    ) -> list[Estimate]:
+        """What a look told of a finished trial that came so far, beside those who were whole by then."""
+        if (record.number, left) not in self._looks:
+            self._looks[record.number, left] = self.estimates(self.recorded(record), incumbents(record), left)
+        return self._looks[record.number, left]
 
     def estimates(self, scores: EachScores, incumbents: Sequence[EachScores], left: int) -> list[Estimate]:
         """What a look tells of each objective on all samples of the search, beside others who know all their scores."""
@@ -91,6 +109,7 @@ def lay_track(
     objectives: Objectives,
     samples: Mapping[str, IntArray],
     references: Sequence[TrialRecord],
+    sizes: Callable[[int], tuple[int, ...]],
     options: RacingConfig,
     seed: int,
 ) -> Track | str:
@@ -101,7 +120,8 @@ def lay_track(
         objectives: the run's.
         samples: what the search sees, ascending indices per task.
         references: trials that were scored in full.
-        options: which order, looks and estimator.
+        sizes: how many samples each look sees of a task with so many.
+        options: which order and estimator.
         seed: of the order.
 
     Raises:
@@ -110,14 +130,15 @@ def lay_track(
     picked = [objectives.pick(bench.score(one.proposal, dict(samples), objectives.metrics)) for one in references]
     courses = {}
     for task in objectives.tasks:
+        rows = samples[task]
         scores: dict[str, FloatArray] = {}
         for row, objective in enumerate(objectives.each):
             if objective.task == task:
                 columns = [_plain(trial[row]) for trial in picked]
                 if any(column is None for column in columns):
                     return f"{objective.name} has no value of its own for each sample"
-                scores[objective.metric] = np.array(columns, dtype=np.float64).reshape(len(picked), len(samples[task]))
-        courses[task] = Course.laid(samples[task], scores, [seed, crc32(task.encode())], options)
+                scores[objective.metric] = np.array(columns, dtype=np.float64).reshape(len(picked), len(rows))
+        courses[task] = Course.laid(rows, scores, sizes(len(rows)), [seed, crc32(task.encode())], options)
     return Track(bench, objectives, courses)
 
 

@@ -136,12 +136,17 @@ class LMEvalEvaluator(Evaluator):
             return backward_loss(model, [targets[row] for row in samples], self._batch_size, self._model.max_length)
 
     def fingerprint(self) -> str:
-        """Hash (hexadecimal) of the options, the tasks' configurations and documents, and lm-eval's version."""
+        """Hash (hexadecimal) of the options, the tasks' configurations and documents, and lm-eval's version.
+
+        From `prepare` on also of the prompts, which a chat template shapes, and of the tokenizer.
+        """
         from importlib.metadata import version
 
         options = self._num_fewshot, self._batch_size, self._chat
         tasks = {name: (one.documents, one.fingerprint()) for name, one in self._load().items()}
-        return digest("lm_eval", version("lm_eval"), options, tasks)
+        prompts = [repr(request.args) for task in self._requests.values() for some in task for request in some]
+        tokenizer = None if self._model is None else self._model.tokenizer_settings
+        return digest("lm_eval", version("lm_eval"), options, tasks, prompts, tokenizer)
 
     def _load(self) -> dict[str, LoadedTask]:
         if not self._loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from lm_eval.models.huggingface import HFLM
@@ -22,6 +23,15 @@ class HarnessModel(HFLM):  # type: ignore[misc, unused-ignore]  # the library is
         other = HarnessModel(model, self.tokenizer, self.batch_size)
         other._encoded = self._encoded
         return other
+
+    @property
+    def tokenizer_settings(self) -> str:
+        """All that decides which tokens a text becomes, as JSON; not the padding and truncation of the call before."""
+        fast = getattr(self.tokenizer, "backend_tokenizer", None)
+        rules = {"vocab": self.tokenizer.get_vocab()} if fast is None else json.loads(fast.to_str())
+        kept = {name: rule for name, rule in rules.items() if name not in ("padding", "truncation")}
+        special = self.tokenizer.special_tokens_map, self.prefix_token_id
+        return json.dumps([kept, special], sort_keys=True, default=str)
 
     @property
     def device(self) -> Any:

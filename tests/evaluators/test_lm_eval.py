@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import subprocess
 import sys
@@ -87,6 +88,24 @@ def test_few_shot_prompts_do_not_depend_on_the_chosen_documents(evaluator: LMEva
     full = evaluator.score(llama, {"tiny_shots": np.arange(24)})["tiny_shots"]["acc"].samples
     some = evaluator.score(llama, {"tiny_shots": np.arange(1, 24, 3)})["tiny_shots"]["acc"].samples
     assert np.asarray(full)[1::3].tolist() == np.asarray(some).tolist()
+
+
+def test_prompts_and_tokens_are_part_of_the_fingerprint(llama: Any, tokenizer: Any, tasks_folder: Path) -> None:
+    def fingerprint(of: Any) -> str:
+        one = LMEvalEvaluator("language", ["tiny_choice"], include_path=str(tasks_folder), apply_chat_template=True)
+        unprepared = one.fingerprint()
+        one.prepare(llama, of)
+        assert one.fingerprint() != unprepared
+        first = one.fingerprint()
+        one.score(llama, {"tiny_choice": np.arange(4)})
+        assert one.fingerprint() == first
+        return first
+
+    greeting, other = copy.deepcopy(tokenizer), copy.deepcopy(tokenizer)
+    greeting.chat_template = "hello " + tokenizer.chat_template
+    other.add_tokens(["is"])
+    assert fingerprint(tokenizer) == fingerprint(copy.deepcopy(tokenizer))
+    assert len({fingerprint(tokenizer), fingerprint(greeting), fingerprint(other)}) == 3
 
 
 def test_num_fewshot_limit_and_chat_template_reach_the_prompts(llama: Any, tokenizer: Any, tasks_folder: Path) -> None:

@@ -224,3 +224,29 @@ def test_a_race_that_cannot_be_run_is_refused(racing: dict[str, Any], message: s
     with pytest.raises(InputError) as raised:
         run(eager(make_config, racing=racing))
     assert message in str(raised.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_floors_that_few_trials_keep_are_kept_by_the_winner(make_config: MakeConfig, seed: int) -> None:
+    """Trials that break them do not stop others, and one that seems to be just below is scored to the end."""
+    plain = {"samples": {"held_out": 0.2, "seed": seed}, "space": {"groups": "model", "kind": "box"}}
+    chosen = {**plain, "search": {"searcher": "random", "seed": 100 + seed}, "budget__trials": 80, "racing": "on"}
+    whole = run(Config(**make_config(**{**chosen, "name": "whole", "racing": "off"})))
+    values = np.array([record.values for record in whole.records])
+    objectives = [
+        {"metric": name, "floor": float(floor)}
+        for name, floor in zip(make_config()["objectives"], _floors(values), strict=True)
+    ]
+    raced = run(Config(**make_config(**{**chosen, "objectives": objectives})))
+    assert raced.results and raced.results.chosen.winner is not None
+    assert any(not record.whole for record in raced.records)
+
+
+def _floors(values: np.ndarray) -> np.ndarray:
+    """The highest pair of quantiles that one to three trials reach in both."""
+    pairs = [
+        np.quantile(values, [a, b], axis=0).diagonal() for a in np.linspace(1, 0, 41) for b in np.linspace(1, 0, 41)
+    ]
+    reached = [pair for pair in pairs if 1 <= (values >= pair).all(axis=1).sum() <= 3]
+    return max(reached, key=lambda pair: float((values < pair).mean()))

@@ -107,7 +107,8 @@ class CommandEvaluator(Evaluator):
         with written(model, self._tokenizer, folder) as path, passing_folder(aside) as beside:
             numbers = beside / "samples.txt"
             numbers.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-            result = self._parsed(self._program.run({"path": path, "samples": numbers}))
+            printed = self._program.run({"path": path, "samples": numbers}, output=self.output)
+        result = self._parsed(printed)
         return {self.name: {metric: self._scores(metric, value, rows) for metric, value in result.items()}}
 
     def fingerprint(self) -> str:

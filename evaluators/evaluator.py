@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,10 +27,12 @@ class Evaluator(ABC):
     beside it, but for rounding where a library composes the batches.
 
     Attributes:
+        output: file that all that programs of the user's print is appended to; set by a run, None keeps nothing.
         reads_weights: whether `score` takes tensors out of the model instead of calling it; where adapters stay beside
             the weights, these are the base's.
     """
 
+    output: Path | None = None
     reads_weights: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:

@@ -82,7 +82,7 @@ class JudgeEvaluator(AnsweringEvaluator):
             path = folder / "answers.jsonl"
             write_answers(path, answers)
             stdin = "" if self._program.mentions("path") else path.read_text(encoding="utf-8")
-            lines = self._program.run({"path": path}, stdin).split("\n")
+            lines = self._program.run({"path": path}, stdin, self.output).split("\n")
         found = [self._rating(line) for line in lines if line.strip()]
         if len(found) != len(answers):
             raise TrialError(

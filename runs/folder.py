@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ class RunFolder:
         self.plan = path / "plan.json"
         self.journal = path / "journal.log"
         self.scores = path / "scores"
+        self.output = path / "output"
         self.results = path / "results.json"
         self.trials = path / "trials.csv"
         self.front = path / "front.csv"
@@ -51,6 +53,11 @@ class RunFolder:
         if not folder.started:
             raise InputError(f"'{path}' is no run folder (no {folder.config.name}); start one with: mergesearch run")
         return folder
+
+    def printed_by(self, evaluator: str) -> Path:
+        """Where all is kept that an evaluator's programs print."""
+        name = re.sub(r"[^\w. -]", "_", evaluator)
+        return self.output / f"{name}.log"
 
     @property
     def started(self) -> bool:

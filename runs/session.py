@@ -102,6 +102,8 @@ def open_session(config: Config) -> Session:
     folder = RunFolder(config.folder)
     folder.check(config)
     panel = build_evaluators(config.evaluators)
+    for evaluator in panel.evaluators:
+        evaluator.output = folder.printed_by(evaluator.name)
     search = Search.named(config.search)
     models = open_models(config.models)
     panel.prepare(models.model, models.tokenizer)

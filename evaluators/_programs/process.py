@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import logging
 import os
 import shlex
 import shutil
@@ -12,13 +12,12 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from ...errors import InputError, TrialError
 from .last_wish import last_wish
-
-log = logging.getLogger(__name__)
 
 _SHOWN = 300  # characters of its output in an error
 
@@ -63,7 +62,7 @@ class Program:
         """Whether `{placeholder}` stands in the command."""
         return any(f"{{{placeholder}}}" in word for word in self.words)
 
-    def run(self, places: Mapping[str, Path], stdin: str = "") -> str:
+    def run(self, places: Mapping[str, Path], stdin: str = "", output: Path | None = None) -> str:
         """Run it once and return what it wrote to its standard output.
 
         It leads a process group of its own, which is killed when time is up, or the run is interrupted or killed.
@@ -71,10 +70,11 @@ class Program:
         Args:
             places: placeholder -> the path to put in its place.
             stdin: what it reads from its standard input.
+            output: file that all it printed is appended to.
 
         Raises:
             TrialError: it cannot be started, takes longer than `timeout`, or ends with another status than 0; with
-                the end of its output, all of which is logged.
+                the end of its output.
         """
         words = [_filled(word, places) for word in self.words]
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -83,9 +83,10 @@ class Program:
             given.seek(0)
             status = self._status(words, given, out, err)
             texts = [_text(stream) for stream in (out, err)]
-        log.debug("evaluator '%s': %s\n%s\n%s", self.name, shlex.join(words), *texts)
+        how = f"took longer than {self.timeout:g} s and was stopped" if status is None else _ending(status)
+        if output is not None:
+            _append(output, f"# {datetime.now():%Y-%m-%d %H:%M:%S} {shlex.join(words)} {how}", *texts)
         if status != 0:
-            how = f"took longer than {self.timeout:g} s and was stopped" if status is None else _ending(status)
             raise TrialError(f"evaluator '{self.name}': {self} {how}{_shown(places, *texts)}")
         return texts[0]
 
@@ -139,6 +140,14 @@ def _shown(places: Mapping[str, Path], out: str, err: str) -> str:
     for placeholder, path in places.items():
         text = text.replace(str(path), f"{{{placeholder}}}")
     return f"; its last output: {'…' if len(text) > _SHOWN else ''}{text[-_SHOWN:]}" if text else "; it wrote nothing"
+
+
+def _append(output: Path, *texts: str) -> None:
+    """Keep what was printed; a full disk is no reason to lose a score."""
+    with contextlib.suppress(OSError):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("a", encoding="utf-8") as file:
+            file.writelines(f"{text.rstrip()}\n" for text in texts if text)
 
 
 def _digest(path: Path) -> str:

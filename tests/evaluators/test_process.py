@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -31,15 +30,16 @@ def test_a_line_is_taken_apart_without_a_shell(tmp_path: Path) -> None:
     assert said == f"{['two words', '$HOME', f'{tmp_path}/x', '{y}']} héllo\n"
 
 
-def test_its_failure_shows_the_end_of_its_output_and_logs_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_its_failure_shows_the_end_of_its_output_and_all_is_kept(tmp_path: Path) -> None:
     body = "print('begin' + 'x' * 400)\nprint('cannot read', sys.argv[1], file=sys.stderr)\nsys.exit(3)"
-    caplog.set_level(logging.DEBUG)
+    kept = tmp_path / "output" / "mine.log"
     with pytest.raises(TrialError, match=r"evaluator 'mine': `.*program\.py '\{path\}'` ended with status 3") as caught:
-        script(tmp_path, body).run({"path": tmp_path / "weights"})
+        script(tmp_path, body).run({"path": tmp_path / "weights"}, output=kept)
     assert str(caught.value).endswith("cannot read {path}") and "…xxx" in str(caught.value)
-    assert "begin" not in str(caught.value) and "begin" in caplog.text
+    assert "begin" not in str(caught.value) and "begin" in kept.read_text()
     with pytest.raises(TrialError, match="was ended by SIGSEGV; it wrote nothing"):
-        script(tmp_path, "os.kill(os.getpid(), 11)").run({"path": tmp_path})
+        script(tmp_path, "os.kill(os.getpid(), 11)").run({"path": tmp_path}, output=kept)
+    assert kept.read_text().count("\n# ") == 1, "appended"
 
 
 def alive(pid: int) -> bool:

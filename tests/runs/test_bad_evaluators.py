@@ -148,6 +148,9 @@ def test_a_command_that_fails_halfway(make_config: MakeConfig, tmp_path: Path, r
     )
     weights = result.export(tmp_path / "picked")
     assert weights.is_dir() and result.pick() != 2
+    kept = (result.folder.output / "own.log").read_text()
+    assert "took longer than 3 s and was stopped\nno answer from the card\n" in kept
+    assert kept.count("ended with status 0\n{") > 5, "what worked is kept, too"
 
 
 @pytest.fixture(scope="module")

@@ -66,9 +66,15 @@ class Baselines:
     def references(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The members' trials; all baselines' where no member has one. Those without scores are left out."""
         whole = [record for record in records if record.whole and record.proposal.origin in self.points]
+        return self._of_members(whole) or whole
+
+    def scored_members(self, records: Sequence[TrialRecord]) -> int:
+        """How many members have a trial with all scores."""
+        return len(self._of_members(records))
+
+    def _of_members(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         vertices = self._vertices()
-        members = [record for record in whole if record.proposal.table in vertices]
-        return members or whole
+        return [record for record in records if record.whole and record.proposal.table in vertices]
 
     def next_weighted(self, records: Sequence[TrialRecord], objectives: Objectives) -> Proposal | None:
         """The next soup weighted by the scores of its members, which all have their trial; None after the last.

@@ -150,8 +150,16 @@ class Race:
             self._track = lay_track(
                 self._bench, objectives, self._samples, references, self._sizes, self._options, self._seed
             )
+            members = len(self._bench.members)
             if isinstance(self._track, str):
                 log.warning("racing is off: %s", self._track)
+            elif (known := self._proposals.baselines.scored_members(records)) < members:
+                log.warning(
+                    "the order of samples in a race follows the scores of members, of which %d of %d are known; "
+                    "'member *' among search.baselines makes all known",
+                    known,
+                    members,
+                )
         return None if isinstance(self._track, str) else self._track
 
     def _sizes(self, count: int) -> tuple[int, ...]:

@@ -226,6 +226,19 @@ def test_a_race_that_cannot_be_run_is_refused(racing: dict[str, Any], message: s
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("baselines", "known"), [(["base"], 0), (["base", "member flip"], 1), (["base", "member*"], None)]
+)
+def test_members_that_are_not_scored_are_missed(
+    baselines: list[str], known: int | None, make_config: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their scores make the order of the samples."""
+    result = run(eager(make_config, search={"searcher": "random", "seed": 3, "baselines": baselines}))
+    assert any(not record.whole for record in result.records)
+    assert (f"of which {known} of 3 are known; 'member *' among search.baselines" in caplog.text) == (known is not None)
+    assert ("are known" in caplog.text) == (known is not None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_floors_that_few_trials_keep_are_kept_by_the_winner(make_config: MakeConfig, seed: int) -> None:

@@ -55,6 +55,7 @@ class Race:
     def __init__(self, bench: Workbench, proposals: Proposals, samples: dict[str, IntArray], config: Config) -> None:
         self._bench, self._proposals, self._samples = bench, proposals, samples
         self._options, self._seed = config.racing, config.samples.seed
+        self._baselines = config.search.baselines
         self._scoring = Scoring(bench, proposals.objectives, samples)
         self._screens = Screens(config.racing.screens, bench, samples)
         estimator_of(config.racing)
@@ -150,17 +151,22 @@ class Race:
             self._track = lay_track(
                 self._bench, objectives, self._samples, references, self._sizes, self._options, self._seed
             )
-            members = len(self._bench.members)
             if isinstance(self._track, str):
                 log.warning("racing is off: %s", self._track)
-            elif (known := self._proposals.baselines.scored_members(records)) < members:
-                log.warning(
-                    "the order of samples in a race follows the scores of members, of which %d of %d are known; "
-                    "'member *' among search.baselines makes all known",
-                    known,
-                    members,
-                )
+            else:
+                self._note_missing_members(records)
         return None if isinstance(self._track, str) else self._track
+
+    def _note_missing_members(self, records: Sequence[TrialRecord]) -> None:
+        """Say so where the baselines that the user named leave members out, whose scores order the samples."""
+        known, members = self._proposals.baselines.scored_members(records), len(self._bench.members)
+        if self._baselines is not None and known < members:
+            log.warning(
+                "the order of samples in a race follows the scores of members, of which %d of %d are known; "
+                "'member *' among search.baselines makes all known",
+                known,
+                members,
+            )
 
     def _sizes(self, count: int) -> tuple[int, ...]:
         """How many samples of a task with so many each look sees."""

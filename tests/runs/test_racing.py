@@ -227,10 +227,10 @@ def test_a_race_that_cannot_be_run_is_refused(racing: dict[str, Any], message: s
 
 
 @pytest.mark.parametrize(
-    ("baselines", "known"), [(["base"], 0), (["base", "member flip"], 1), (["base", "member*"], None)]
+    ("baselines", "known"), [(["base"], 0), (["base", "member flip"], 1), (["base", "member*"], None), (None, None)]
 )
 def test_members_that_are_not_scored_are_missed(
-    baselines: list[str], known: int | None, make_config: MakeConfig, caplog: pytest.LogCaptureFixture
+    baselines: list[str] | None, known: int | None, make_config: MakeConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Their scores make the order of the samples."""
     result = run(eager(make_config, search={"searcher": "random", "seed": 3, "baselines": baselines}))

@@ -36,7 +36,7 @@ class Track:
 
     def __init__(self, bench: Workbench, objectives: Objectives, courses: Mapping[str, Course]) -> None:
         self._bench, self._objectives, self._courses = bench, objectives, courses
-        self._recorded: dict[int, EachScores] = {}
+        self._recorded: dict[tuple[int, int], EachScores] = {}
         self.measured: dict[int, list[Estimate]] = {}
         self._looks: dict[tuple[int, int], list[Estimate]] = {}
         self.sizes = max((course.sizes for course in courses.values()), key=len)
@@ -73,10 +73,11 @@ class Track:
         return found
 
     def recorded(self, record: TrialRecord) -> EachScores:
-        """Scores of a finished trial, as far as it came."""
-        if record.number not in self._recorded:
-            self._recorded[record.number] = self.scores(record.proposal, self.left(record))
-        return self._recorded[record.number]
+        """Scores of a finished trial, as far as it came: further, where it was scored on at the end."""
+        left = self.left(record)
+        if (record.number, left) not in self._recorded:
+            self._recorded[record.number, left] = self.scores(record.proposal, left)
+        return self._recorded[record.number, left]
 
     def reached(self, record: TrialRecord, left: int) -> bool:
         """Whether a finished trial came as far as a look."""

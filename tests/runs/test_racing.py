@@ -162,6 +162,15 @@ def test_a_mean_of_objectives_is_halved(make_config: MakeConfig) -> None:
     assert sum(not record.whole for record in result.records) > 10
 
 
+@pytest.mark.parametrize("seed", (0, 1, 3))
+def test_finalists_of_one_objective_are_paired_with_those_before_them(make_config: MakeConfig, seed: int) -> None:
+    """Whoever came to the end is known in full from then on, also where it was a rival that had stopped."""
+    racing = {"first": 8, "keep": 0.2}
+    result = run(eager(make_config, racing=racing, search={"searcher": "tpe", "seed": seed}, objectives=["flip/loss"]))
+    assert result.results and any(one.visited == 1 for one in result.results.confirmed.values())
+    assert len(result.results.confirmed) > 1
+
+
 def test_halving_keeps_a_share(make_config: MakeConfig) -> None:
     stopped = []
     for keep in (0.2, 0.9):

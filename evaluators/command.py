@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import tempfile
@@ -116,14 +117,14 @@ class CommandEvaluator(Evaluator):
         return digest("command", self._program.content(), self._declared.directions, self._samples, self._format)
 
     def _parsed(self, output: str) -> Mapping[str, Any]:
-        last = output.strip().rpartition("\n")[2]
-        for text in (output, last):
-            try:
-                return self._declared.named(json.loads(text))
-            except json.JSONDecodeError:
-                continue
+        lines = output.strip().split("\n")
+        for text in (output, *reversed(lines)):  # programs say more, before it and behind it
+            with contextlib.suppress(json.JSONDecodeError):
+                found = json.loads(text)
+                if isinstance(found, dict) or text in (output, lines[-1]):
+                    return self._declared.named(found)
         raise TrialError(
-            f"evaluator '{self.name}' printed {last[-80:]!r} at the end; print an object of metrics in JSON"
+            f"evaluator '{self.name}' printed {lines[-1][-80:]!r} at the end; print an object of metrics in JSON"
         )
 
     def _scores(self, metric: str, value: Any, rows: IntArray) -> MetricScores:

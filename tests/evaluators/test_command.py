@@ -87,7 +87,7 @@ def test_it_gets_the_samples_that_are_asked_for(make: Any, tmp_path: Path) -> No
 
 
 def test_one_that_is_not_told_the_samples_scores_all(make: Any, tmp_path: Path) -> None:
-    command = program(tmp_path, "print('loading')\nprint(json.dumps({'score': [5, 6, 7, 8]}))")
+    command = program(tmp_path, "print('loading')\nprint(json.dumps({'score': [5, 6, 7, 8]}))\nprint('bye')")
     evaluator = ready(CommandEvaluator("mine", command, samples=4), make("tiny_net"))
     for rows, expected in ((ALL, 6.5), (SOME, 7.0)):
         scores = evaluator.score(make("tiny_net"), {"mine": rows})["mine"]["score"]

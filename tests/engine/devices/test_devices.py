@@ -117,7 +117,7 @@ def test_one_module_names_devices() -> None:
 @pytest.mark.parametrize("fp64", ["1", "0"])
 def test_the_engine_runs_on_devices_that_are_not_the_cpu(fp64: str) -> None:
     """All other tests of this room, on the second of two devices, of double precision and without."""
-    options = ["-q", "-rs", "--device", "twin:1", "-m", "not slow"]
+    options = ["-q", "-rfs", "--device", "twin:1", "-m", "not slow"]
     command = [sys.executable, "-m", "pytest", *options, str(Path(__file__).parents[1])]
     environment = {**os.environ, "TWIN_FP64": fp64}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

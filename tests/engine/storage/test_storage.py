@@ -87,7 +87,8 @@ def test_what_is_read_back_is_what_was_put(
     assert not back[deltas == 0].any()
     assert bool((column.scales > 0).all())
     lost, total = ((value.double() ** 2).sum() for value in (back - deltas, deltas))
-    assert (column.lost, column.total) == pytest.approx((0, 0) if storage.lossless else (float(lost), float(total)))
+    expected = (0, 0) if storage.lossless else (float(lost), float(total))
+    assert (column.lost, column.total) == pytest.approx(expected, rel=1e-5), "devices without fp64 sum in fp32"
 
 
 def test_int8_by_hand(device: torch.device) -> None:

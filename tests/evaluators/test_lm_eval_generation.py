@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from mergesearch.evaluators._lm_eval import generations
 from mergesearch.evaluators._lm_eval.abilities import Abilities, Kept, abilities_of
+from mergesearch.evaluators._lm_eval.generations import Prompt
 from mergesearch.evaluators._lm_eval.greedy import Endings, answers, plan_batch
 from mergesearch.evaluators._lm_eval.prompts import plan_reading, read
 from mergesearch.evaluators._lm_eval.stages import whole
@@ -178,3 +180,34 @@ def test_an_answer_that_was_given_before_is_not_scored_again(
     other.lm_head.weight.data.normal_()
     with pytest.raises(AssertionError, match="scored again"):
         evaluator.score(other, rows)
+
+
+def test_an_answer_ends_with_the_first_token_that_ends_a_text() -> None:
+    assert generations._until_end([5, 7, 6, 7], [7, 9]) == [5, 7]
+    assert generations._until_end([5, 6], [7, 9]) == [5, 6]
+
+
+@pytest.mark.parametrize(("own", "ends"), [([5, 7], [5, 7, 257]), (257, [257]), (None, [257])])
+def test_the_tokenizers_own_end_ends_a_text_beside_the_models(
+    own: Any, ends: list[int], llama: Any, evaluator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama.generation_config, "eos_token_id", own)
+    assert generations._ends(evaluator._answering._ways[1]._model) == ends
+
+
+def test_prompts_that_end_otherwise_do_not_stand_together() -> None:
+    """Nor do such as take less than half as many steps, or more rows and tokens than there is room for."""
+    prompts = [Prompt([1] * 4, (stop,), length) for stop, length in (("a", 8), ("b", 8), ("a", 4), ("a", 3), ("b", 7))]
+    assert generations._batches(prompts, 9, 999) == [[0, 2], [3], [1, 4]]
+    assert generations._batches(prompts, 1, 999) == [[0], [2], [3], [1], [4]]
+    assert generations._batches(prompts, 9, 24) == [[0, 2], [3], [1, 4]]
+    assert generations._batches(prompts, 9, 23) == [[0], [2, 3], [1], [4]]
+
+
+@pytest.mark.parametrize(("spare", "taken"), [(1, True), (0, False), (-1, False)])
+def test_answers_that_leave_a_prompt_no_room_go_to_the_library(spare: int, taken: bool, evaluator: Any) -> None:
+    way, request = evaluator._answering._ways[1], copy.copy(evaluator._requests["own"][0][0])
+    length = way._model.max_length - spare
+    request.arguments = (request.args[0], {"until": ["\n"], "max_gen_toks": length})
+    assert way.take(request) is taken
+    way._prompts.pop(id(request), None)

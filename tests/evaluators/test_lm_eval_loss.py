@@ -204,3 +204,27 @@ def test_a_document_counts_the_same_beside_any_others(evaluator: LMEvalEvaluator
     again = evaluator.backward(llama, "tiny_generate", "loss", ROWS).samples
     llama.zero_grad()
     assert np.array_equal(np.asarray(again), np.asarray(some))
+
+
+@pytest.mark.parametrize(
+    ("target", "offered"), [("['somewhere', answer]", True), ("['somewhere', 'else']", False), ("[9, gold]", True)]
+)
+def test_the_right_choice_is_the_first_that_there_is(
+    target: str, offered: bool, llama: Any, tokenizer: Any, tasks_folder: Path, tmp_path: Path
+) -> None:
+    """A text that is none of the choices, or a number beyond them, names no target."""
+    own = {
+        "output_type": "multiple_choice",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": f"{{{{{target}}}}}",
+        "generation_kwargs": None,
+        "filter_list": None,
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+    }
+    one = _task(tasks_folder, tmp_path, "tiny_named", **own)
+    one.prepare(llama, tokenizer)
+    assert one.differentiable() == ({"tiny_named": ("loss",)} if offered else {})
+    if offered:
+        documents = _rows(tasks_folder)
+        texts = [(f"{documents[row]['question']} ->", f" {documents[row]['answer']}") for row in ROWS]
+        _held_to(llama, tokenizer, one, "tiny_named", texts)

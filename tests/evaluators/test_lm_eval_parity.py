@@ -181,6 +181,15 @@ def test_what_models_allow_is_found_out() -> None:
     assert {kind for kind, one in found.items() if one.share} == {"gpt2", "gemma2", "tied llama"}
 
 
+@pytest.mark.parametrize(("share", "alike"), [(0.01, True), (0.2, False)])
+def test_logits_of_wrong_positions_are_no_rounding(share: float, alike: bool) -> None:
+    """Rounding is off by a hundredth of the largest logit, and other positions by a good part of it."""
+    truth = torch.tensor([[2.0, -8.0, 1.0], [0.5, 3.0, float("nan")]])
+    found = truth + torch.tensor([[8.0 * share, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert abilities._alike(found, truth) is alike
+    assert not abilities._alike(found[:1], truth) and not abilities._alike(None, truth)
+
+
 def test_positions_that_depend_on_the_length_are_not_shared(llama: Any) -> None:
     other = copy.deepcopy(llama)
     assert abilities.abilities_of(other).share

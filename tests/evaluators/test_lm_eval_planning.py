@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mergesearch.errors import InputError
@@ -121,6 +121,7 @@ def _cut(text: str, stops: list[str]) -> str:
 @given(
     st.text("ab", max_size=9), st.text("ab", max_size=9), st.lists(st.text("ab", min_size=1, max_size=3), min_size=1)
 )
+@example("ab", "a", ["ba", "ab"])
 def test_nothing_that_follows_changes_a_settled_answer(answer: str, further: str, stops: list[str]) -> None:
     if settled(answer, stops):
         assert _cut(answer + further, stops) == _cut(answer, stops) != answer
@@ -211,3 +212,10 @@ def test_scores_of_half_precision_are_rounded_as_lm_eval_rounds_them(make_task: 
     one.score(model, {"own": np.arange(24)})
     nats = [request.resps[0][0] for document in one._requests["own"] for request in document]
     assert torch.equal(torch.tensor(nats).bfloat16().double(), torch.tensor(nats, dtype=torch.float64))
+
+
+def test_drawn_answers_are_as_many_as_a_task_repeats(make_task: Any, llama: Any, tokenizer: Any) -> None:
+    one = make_task("tiny_sampled", repeats=3)
+    one.prepare(llama, tokenizer)
+    one.score(llama, {"own": np.arange(4)})
+    assert [len(request.resps) for document in one._requests["own"][:4] for request in document] == [3, 3, 3, 3]

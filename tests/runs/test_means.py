@@ -55,3 +55,10 @@ def test_the_mean_is_shown_as_its_direction_is() -> None:
     assert WeightedMean(mixed, HALVES).of(scores).value == pytest.approx(0.5 * 0.5 - 0.5 * scores[1].value)
     alone = WeightedMean(Objectives((Objective("copy", "loss", False),)), np.ones(1))
     assert alone.of(scores[1:]) == score_interval(scores[1])
+
+
+def test_tasks_share_the_halves_that_are_added_to_answers() -> None:
+    """Of equal answers: a quarter won and a quarter lost of 51, in each of two tasks, which are then averaged."""
+    same = [MetricScores.mean(np.arange(50) % 2.0)] * 2
+    gain = WeightedMean(TWO_TASKS, HALVES).gain(same, same)
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.0, -1.959964 / 102, 1.959964 / 102))

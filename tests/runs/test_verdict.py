@@ -65,3 +65,10 @@ def test_one_held_out_sample_proves_nothing() -> None:
     one = {number: [MetricScores.mean([value]) for _ in range(2)] for number, value in ((7, 1.0), (4, 0.0))}
     (comparison,) = compare(MEAN, Shortlist((7,), 7, None, {"uniform soup": 4}), one)
     assert comparison.gain.value == 1.0 and comparison.verdict == "no different"
+
+
+def test_a_rival_that_wins_is_compared_with_the_others_alone() -> None:
+    rng = np.random.default_rng(1)
+    chosen = Shortlist((4,), 4, None, {"uniform soup": 4, "best member": 1})
+    found = compare(MEAN, chosen, {4: scores(rng, 0.9), 1: scores(rng, 0.5)})
+    assert [comparison.rival for comparison in found] == ["best member"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from mergesearch.errors import InputError
 from mergesearch.evaluators.estimators.estimator import Estimator
@@ -194,3 +195,38 @@ def test_a_wide_ridge_puts_every_candidate_in_the_middle_of_the_members() -> Non
     values = [estimator.estimate(visited, one[visited]).value for one in merges[:5]]
     seen = [one[visited].mean() for one in merges[:5]]
     assert np.ptp(np.array(values) - 20 / 1000 * np.array(seen)) < 1e-6
+
+
+@pytest.mark.parametrize(("ridge", "shift"), [(5.0, 0.8), (1e4, 0.8), (1e4, 1e-2), (0.1, 3.0)])
+def test_item_response_is_a_logistic_regression_with_a_ridge_around_the_members_own(ridge: float, shift: float) -> None:
+    """Beside Newton's steps on the penalised likelihood, with the items that were fitted to the members."""
+    members, merges = answers(5, samples=200)
+    strata = strata_of(members)
+    visited = visiting_order(strata, 0.3, [5])[:24]
+    unseen = np.setdiff1d(np.arange(200), visited)
+    estimator = ItemResponse(strata, members, ridge=ridge, shift=shift)
+    features, difficulties, areas = estimator._features, estimator._difficulties, len(strata.sizes)
+    middle, weights = np.repeat([1 / 3, 0.0], [3, areas]), np.repeat([ridge, shift**-2], [3, areas])
+    for merge in merges[:3]:
+        effects = middle
+        for _ in range(50):
+            chance = expit(features[visited] @ effects - difficulties[visited])
+            slope = features[visited].T @ (chance - merge[visited]) + weights * (effects - middle)
+            curvature = features[visited].T @ ((chance * (1 - chance))[:, None] * features[visited]) + np.diag(weights)
+            effects = effects - np.linalg.solve(curvature, slope)
+        expected = (merge[visited].sum() + expit(features[unseen] @ effects - difficulties[unseen]).sum()) / 200
+        assert estimator.estimate(visited, merge[visited]).value == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_candidate_of_whom_little_is_seen_is_taken_to_lie_between_its_members() -> None:
+    """With a strong ridge: the chances of the mean of their abilities, and not of no ability at all."""
+    members, _ = answers(6)
+    strata = strata_of(members)
+    estimator = ItemResponse(strata, members, ridge=1e6, shift=1e-3)
+    visited = visiting_order(strata, 0.3, [6])[:4]
+    low, high = sorted(members.mean(axis=1))[:: len(members) - 1]
+    for values in (np.zeros(4), np.ones(4)):
+        found = estimator.estimate(visited, values).value
+        assert low < found < high
+        logits = estimator._features[:, :3].mean(axis=1) - estimator._difficulties
+        assert found == pytest.approx(expit(logits).mean(), abs=0.01)

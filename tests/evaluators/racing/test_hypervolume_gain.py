@@ -66,3 +66,10 @@ def test_a_front_that_leaves_nothing_to_gain_is_gained_nothing_by() -> None:
     """Where all are perfect, and no score has an error, the box has no volume."""
     perfect = np.array([[-1.0, -1.0]])
     assert HypervolumeGain(perfect, perfect[0], {4: [Estimate(-0.5, 0.1), Estimate(-1.0, 0.0)]}).best() == (4, 0.0)
+
+
+def test_beside_a_front_without_volume_all_gain_much() -> None:
+    """The one that adds most comes first all the same."""
+    gains = HypervolumeGain(WORST[None], WORST, {3: sure(0.5, 0.75), 4: sure(0.5, 0.5)})
+    number, gain = gains.best() or (0, 0.0)
+    assert number == 4 and np.isfinite(gain) and gain > 1

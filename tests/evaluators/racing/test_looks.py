@@ -58,3 +58,8 @@ def test_the_bound_holds_for_means_drawn_without_replacement() -> None:
         worst = np.maximum(worst, (drawn[:, size - 1] / size - scores.mean()) / error)
     for allowed in (0.05, 0.2):
         assert (worst > critical_value(allowed, looks, 1)).mean() == pytest.approx(allowed, abs=0.01)
+
+
+def test_what_just_fits_is_a_look() -> None:
+    assert look_sizes(32) == (16, 32)
+    assert look_sizes(64, 16, 2.0) == (16, 32, 64)

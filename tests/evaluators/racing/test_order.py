@@ -59,3 +59,10 @@ def test_the_same_seed_gives_the_same_order() -> None:
     strata = made(1, 3, 100)
     np.testing.assert_array_equal(visiting_order(strata, 0.3, [1, 2]), visiting_order(strata, 0.3, [1, 2]))
     assert (visiting_order(strata, 0.3, [1, 2]) != visiting_order(strata, 0.3, [1, 3])).any()
+
+
+def test_kinds_take_their_turns_by_hand() -> None:
+    """A quarter of agreement comes at 2 and 6, the others at 2/3, 2, 10/3, and so on; of equal turns it is first."""
+    strata = Strata(np.repeat([0, 1], [2, 6]), np.array([True, False]))
+    alike = strata.agreed[strata.numbers[visiting_order(strata, 0.25, [0])]]
+    assert np.flatnonzero(alike).tolist() == [1, 5]

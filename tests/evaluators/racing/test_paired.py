@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mergesearch.evaluators.estimators.stratified import expected_variance, stratified_mean
 from mergesearch.evaluators.racing.order import visiting_order
 from mergesearch.evaluators.racing.paired import paired_estimate
 from mergesearch.evaluators.racing.strata import FloatArray, Strata, strata_of
@@ -81,3 +82,29 @@ def test_incumbents_that_are_all_alike_break_nothing() -> None:
     for constant in (0.0, 1.0):
         found = paired_estimate(strata, visited, candidate[visited], np.full((5, SAMPLES), constant))
         assert np.isfinite([found.value, found.error]).all()
+
+
+def test_it_is_the_best_linear_prediction_and_the_mean_of_what_that_misses() -> None:
+    """Beside the same in terms of covariances: of candidates drawn as the incumbents, with a shift and own errors."""
+    rng = np.random.default_rng(7)
+    ease = rng.normal(size=50)
+    incumbents, candidate = ease + 0.3 * rng.normal(size=(6, 50)), ease + 0.2 + 0.3 * rng.normal(size=50)
+    strata, visited = Strata(np.zeros(50, dtype=np.int64), np.array([False])), np.arange(3, 50, 4)
+    found = paired_estimate(strata, visited, candidate[visited], incumbents)
+    variance = expected_variance(incumbents, candidate[visited])
+    mean, noise = incumbents.mean(axis=0), 0.5 * variance
+    covariance = np.cov(incumbents.T, bias=True) + noise
+    weights = np.linalg.solve(covariance[np.ix_(visited, visited)] + noise * np.eye(12), covariance[visited]).T
+    predicted = mean + weights @ (candidate - mean)[visited]
+    misses = (candidate - predicted)[visited]
+    assert found.value == pytest.approx(predicted.mean() + misses.mean())
+    left_out = misses / (1.0 - weights[visited, np.arange(12)])
+    assert found.error == pytest.approx(stratified_mean(strata, visited, left_out, variance).error)
+
+
+def test_it_stays_within_what_the_samples_to_come_allow() -> None:
+    """A candidate that is right where all incumbents fail, and predicted to be more than right elsewhere."""
+    strata, visited = Strata(np.zeros(40, dtype=np.int64), np.array([True])), np.arange(10)
+    incumbents = np.repeat([[0.0, 1.0], [0.0, 1.0]], [10, 30], axis=1)
+    assert paired_estimate(strata, visited, np.ones(10), incumbents).value == 1.0
+    assert paired_estimate(strata, visited, np.zeros(10), 1.0 - incumbents).value == 0.0

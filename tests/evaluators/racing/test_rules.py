@@ -69,3 +69,9 @@ def test_halving_passes_about_the_share_kept() -> None:
     losses = rng.random(2000)
     passed = [not falls_behind(loss, losses[:number], 0.25) for number, loss in enumerate(losses)]
     assert np.mean(passed[100:]) == pytest.approx(0.25, abs=0.03)
+
+
+def test_the_best_goes_on_where_the_share_is_of_less_than_one() -> None:
+    rivals = np.array([0.1, 0.2, 0.3, 0.4])
+    assert not falls_behind(0.05, rivals, 0.1)
+    assert falls_behind(0.15, rivals, 0.1)

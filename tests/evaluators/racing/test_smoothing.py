@@ -40,8 +40,9 @@ def test_no_error_grows_and_no_value_leaves_the_range(seed: int, trials: int) ->
     assert measured.min() <= smoothed.min() and smoothed.max() <= measured.max()
 
 
-def test_it_is_the_likeliest_process_of_the_grid() -> None:
-    places, _, measured, errors = world(7)
+@pytest.mark.parametrize(("seed", "trials"), [(7, 80), (5, 24), (8, 24)])
+def test_it_is_the_likeliest_process_of_the_grid(seed: int, trials: int) -> None:
+    places, _, measured, errors = world(seed, trials)
     noise = np.maximum(errors, 1e-3 * measured.std()) ** 2
     typical = float(np.median(np.linalg.norm(places[:, None] - places, axis=2)))
     kernels = [
@@ -60,3 +61,18 @@ def test_equal_values_are_left_as_they_are() -> None:
     places, values, errors = np.eye(3), np.full(3, 0.5), np.array([0.0, 0.1, 0.1])
     smoothed, spread = Smoothing(places, values, errors).estimates(values, errors)
     assert (smoothed == values).all() and (spread == errors).all()
+
+
+def test_trials_of_the_same_coefficients_share_what_was_measured() -> None:
+    """Of one place, measured alike: all are the mean, and their common error is less than each one's own."""
+    values, errors = np.array([0.2, 0.4, 0.5, 0.7]), np.full(4, 0.3)
+    smoothed, spread = Smoothing(np.ones((4, 3)), values, errors).estimates(values, errors)
+    assert smoothed == pytest.approx(np.full(4, 0.45))
+    assert (spread < 0.3).all() and spread == pytest.approx(np.full(4, spread[0]))
+
+
+def test_what_is_known_of_one_place_may_be_known_twice() -> None:
+    places, truth, measured, errors = world(2, 24)
+    twice = np.vstack([places, places[:1]]), np.r_[measured, measured[0]], np.r_[errors, 0.0]
+    smoothed, _ = Smoothing(*twice).estimates(*twice[1:])
+    assert smoothed[[0, -1]] == pytest.approx(truth[[0, 0]], abs=1e-3)

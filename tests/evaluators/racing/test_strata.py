@@ -60,3 +60,15 @@ def test_losses_are_told_apart_by_their_median() -> None:
     strata = strata_of(losses)
     assert len(set(strata.numbers[:20])) == 1
     assert strata.numbers[0] != strata.numbers[39]
+
+
+def test_what_equals_the_median_is_not_above_it() -> None:
+    strata = strata_of(np.repeat([[0.1, 0.5, 0.9]], 8, axis=1))
+    assert strata.numbers[0] == strata.numbers[8] != strata.numbers[16]
+
+
+def test_patterns_are_told_apart_where_the_samples_could_fill_them_all() -> None:
+    """Two members have four patterns; with one sample too few, how many are right counts."""
+    scores = np.repeat([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0]], 8, axis=1)
+    assert strata_of(scores, 8).sizes.tolist() == [8, 8, 8, 8]
+    assert strata_of(scores[:, :-1], 8).sizes.tolist() == [15, 16], "the seven are too few to stand alone"

@@ -91,3 +91,11 @@ def test_a_plain_mean_is_paired_with_a_ratio_of_the_same_task() -> None:
     left_out = MetricScores.weighted(np.where(np.arange(80) < 8, 0, values), np.where(np.arange(80) < 8, 0, 1))
     one = differences(left_out, [plain])
     assert 0 < one.errors[0] < plain.stderr / 2
+
+
+def test_matched_answers_by_hand() -> None:
+    """Six won, one lost, three alike, and half a sample more of each way: Wald's statistic of 6.5 and 1.5 of 12."""
+    ours, theirs = np.repeat([1.0, 0.0, 1.0], [6, 1, 3]), np.repeat([0.0, 1.0, 1.0], [6, 1, 3])
+    found = differences(MetricScores.mean(ours), [MetricScores.mean(theirs)])
+    assert (found.values[0], found.centers[0]) == pytest.approx((0.5, 5 / 12))
+    assert found.errors[0] == pytest.approx(math.sqrt((8 / 12 - 25 / 144) / 12))

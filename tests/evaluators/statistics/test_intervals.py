@@ -154,3 +154,10 @@ def test_scores_that_cannot_be_compared_are_refused() -> None:
     few, many = (MetricScores.aggregate([1, 2], np.mean, count) for count in (64, 256))
     with pytest.raises(InputError, match="64 replicates and 256 replicates cannot be paired"):
         difference_interval(few, many)
+
+
+def test_two_samples_have_the_wide_interval_of_one_degree_of_freedom() -> None:
+    """Differences 1 and 3: a mean of 2 with a standard error of 1, and Student's 12.706 (tan 0.475 π) of them."""
+    found = difference_interval(MetricScores.mean([1.5, 4.0]), MetricScores.mean([0.5, 1.0]))
+    half = math.tan(0.475 * math.pi)
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0 - half, 2.0 + half))

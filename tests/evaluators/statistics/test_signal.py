@@ -63,3 +63,9 @@ def test_no_noise_and_noise_of_which_nothing_is_known() -> None:
     single = signal([MetricScores.mean([value]) for value in (0.0, 0.5, 1.0)], 1)
     assert single.noise == math.inf and not single.separates and single.needed == math.inf
     assert signal([MetricScores.mean(shared)] * 3, 20).ratio == 0
+
+
+def test_a_ratio_of_just_as_much_separates() -> None:
+    assert SEPARATING == 2.0
+    assert Signal(3, 100, 0.5, 0.6, 0.25).separates and Signal(3, 100, 0.5, 0.6, 0.25).needed == 100
+    assert not Signal(3, 100, 0.49, 0.6, 0.25).separates

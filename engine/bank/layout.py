@@ -49,8 +49,3 @@ def lay_out(shapes: Mapping[str, torch.Size], leading: Iterable[str]) -> list[Sl
         slots.append(Slot(name, shapes[name], block))
         block += slots[-1].blocks
     return slots
-
-
-def buffer_of(slots: list[Slot], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """A buffer of zeros for all the slots, `blocks x BLOCK`."""
-    return torch.zeros(sum(slot.blocks for slot in slots), BLOCK, dtype=dtype, device=device)

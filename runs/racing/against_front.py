@@ -14,9 +14,7 @@ from ...evaluators.racing.looks import critical_value
 from ...search.pareto import front
 from ...spaces.table import FloatArray
 from ..record import Proposal, TrialRecord
-from .track import EachScores, Track
-
-_PAIRED = 32  # trials; more of them cost more than they tell
+from .track import EachScores, Track, nearest
 
 
 @dataclass(frozen=True)
@@ -86,10 +84,3 @@ def losses_of(scale: FloatArray, estimates: Sequence[Estimate]) -> list[Estimate
     values = scale @ [one.value for one in estimates]
     errors = np.sqrt(scale**2 @ [one.error**2 for one in estimates])
     return [Estimate(float(value), float(error)) for value, error in zip(values, errors, strict=True)]
-
-
-def nearest(track: Track, proposal: Proposal, whole: Sequence[TrialRecord]) -> list[EachScores]:
-    """Scores of the trials whose coefficients are nearest to a candidate's, in the order of the trials."""
-    ours = proposal.table.members
-    away = [float(((record.proposal.table.members - ours) ** 2).sum()) for record in whole]
-    return [track.recorded(whole[row]) for row in sorted(np.argsort(away, kind="stable")[:_PAIRED])]

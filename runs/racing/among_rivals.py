@@ -12,8 +12,7 @@ from ...evaluators.estimators.estimator import Estimate
 from ...evaluators.racing.halving import falls_behind
 from ...spaces.table import FloatArray
 from ..record import Proposal, TrialRecord
-from .against_front import nearest
-from .track import EachScores, Track
+from .track import EachScores, Track, nearest
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,7 @@ class AmongRivals:
         """Loss of a finished trial as a look told it."""
         if not record.keeps_floors:
             return np.inf
-        return self._loss(self.track.looked_at(record, left, self._before))
-
-    def _before(self, record: TrialRecord) -> list[EachScores]:
-        """Who a finished trial was paired with."""
-        whole = [one for one in self.records[: record.number] if one.whole]
-        return nearest(self.track, record.proposal, whole)
+        return self._loss(self.track.looked_at(record, left, self.records))
 
     def _loss(self, estimates: Sequence[Estimate]) -> float:
         return float(self.scale[0] @ [one.value for one in estimates])

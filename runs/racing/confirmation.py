@@ -15,10 +15,10 @@ from ...evaluators.racing.estimated_gain import EstimatedGain
 from ...evaluators.racing.hypervolume_gain import HypervolumeGain
 from ...spaces.table import FloatArray
 from ..record import TrialRecord
-from .against_front import front_of, losses_of, nearest
+from .against_front import front_of, losses_of
 from .confirmed import Confirmed, with_confirmed
 from .standings import Standings, known
-from .track import Track
+from .track import Track, nearest
 
 log = logging.getLogger(__name__)
 

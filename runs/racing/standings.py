@@ -9,7 +9,6 @@ import numpy as np
 from ...evaluators.estimators.estimator import Estimate
 from ...evaluators.racing.smoothing import Smoothing
 from ..record import Proposal, TrialRecord
-from .against_front import nearest
 from .track import Track
 
 _HEARD = 128  # trials that a candidate's estimates are smoothed by; those of the nearest coefficients
@@ -64,11 +63,7 @@ def _measured(track: Track, record: TrialRecord, records: Sequence[TrialRecord])
     """What was measured of a finished trial when it ended, beside the trials that were whole by then."""
     if record.whole:
         return known(record.values or ())
-    if record.number not in track.measured:
-        before = [one for one in records[: record.number] if one.whole]
-        left, incumbents = track.left(record), nearest(track, record.proposal, before)
-        track.measured[record.number] = track.estimates(track.scores(record.proposal, left), incumbents, left)
-    return track.measured[record.number]
+    return track.looked_at(record, track.left(record), records)
 
 
 def known(values: Iterable[float]) -> list[Estimate]:

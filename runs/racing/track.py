@@ -19,6 +19,8 @@ from ..record import Proposal, TrialRecord
 from ..workbench import Workbench
 from .course import Course
 
+_PAIRED = 32  # trials; more of them cost more than they tell
+
 EachScores = list[FloatArray]  # one array per objective, `samples`; NaN where a sample was not visited
 
 
@@ -29,15 +31,11 @@ class Track:
         bench: evaluates.
         objectives: the run's.
         courses: of every task that an objective is of.
-
-    Attributes:
-        measured: trial number -> its own estimates when it was stopped, as far as anybody asked for them.
     """
 
     def __init__(self, bench: Workbench, objectives: Objectives, courses: Mapping[str, Course]) -> None:
         self._bench, self._objectives, self._courses = bench, objectives, courses
         self._recorded: dict[tuple[int, int], EachScores] = {}
-        self.measured: dict[int, list[Estimate]] = {}
         self._looks: dict[tuple[int, int], list[Estimate]] = {}
         self.sizes = max((course.sizes for course in courses.values()), key=len)
         self.looks = len(self.sizes)
@@ -83,12 +81,12 @@ class Track:
         """Whether a finished trial came as far as a look."""
         return record.complete and record.visited >= self.share(left)
 
-    def looked_at(
-        self, record: TrialRecord, left: int, incumbents: Callable[[TrialRecord], Sequence[EachScores]]
-    ) -> list[Estimate]:
-        """What a look told of a finished trial that came so far, beside those who were whole by then."""
+    def looked_at(self, record: TrialRecord, left: int, records: Sequence[TrialRecord]) -> list[Estimate]:
+        """What a look told of a finished trial that came so far, beside those of `records` that were whole by then."""
         if (record.number, left) not in self._looks:
-            self._looks[record.number, left] = self.estimates(self.recorded(record), incumbents(record), left)
+            before = [one for one in records[: record.number] if one.whole]
+            incumbents = nearest(self, record.proposal, before)
+            self._looks[record.number, left] = self.estimates(self.recorded(record), incumbents, left)
         return self._looks[record.number, left]
 
     def estimates(self, scores: EachScores, incumbents: Sequence[EachScores], left: int) -> list[Estimate]:
@@ -103,6 +101,13 @@ class Track:
     def left(self, record: TrialRecord) -> int:
         """How many looks were left when a trial ended."""
         return next(left for left in range(self.looks) if self.share(left) <= record.visited)
+
+
+def nearest(track: Track, proposal: Proposal, whole: Sequence[TrialRecord]) -> list[EachScores]:
+    """Scores of the trials whose coefficients are nearest to a candidate's, in the order of the trials."""
+    ours = proposal.table.members
+    away = [float(((record.proposal.table.members - ours) ** 2).sum()) for record in whole]
+    return [track.recorded(whole[row]) for row in sorted(np.argsort(away, kind="stable")[:_PAIRED])]
 
 
 def lay_track(

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from mergesearch.evaluators.estimators.estimator import Estimate
-from mergesearch.runs.racing.against_front import AgainstFront, front_of, losses_of, nearest
+from mergesearch.runs.racing.against_front import AgainstFront, front_of, losses_of
 from mergesearch.runs.racing.among_rivals import AmongRivals
 from mergesearch.runs.racing.confirmation import Confirmation
 from mergesearch.runs.racing.confirmed import Confirmed
 from mergesearch.runs.racing.screening import Screens
+from mergesearch.runs.racing.track import nearest
 from mergesearch.runs.record import TrialRecord
 
 from .known_scores import bench, proposed, track, trial
